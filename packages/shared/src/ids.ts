@@ -1,0 +1,36 @@
+import { randomBytes, randomInt } from 'node:crypto';
+import { uuidv7obj } from 'uuidv7';
+
+/** Prefixes of the ids that users see; each id says what it is. */
+export type IdPrefix = 'job' | 'bat' | 'evt' | 'dlv' | 'whk' | 'key' | 'call' | 'req';
+
+const ALPHABET = '0123456789abcdefghjkmnpqrstvwxyz';
+
+/**
+ * A new id: the prefix and a UUIDv7 (RFC 9562) in 26 characters of Crockford's base 32, so ids made later sort later.
+ * It holds no `:` and never is all digits, which BullMQ refuses in a job's id.
+ */
+export function newId<P extends IdPrefix>(prefix: P): `${P}_${string}` {
+  let value = BigInt(`0x${uuidv7obj().toHex()}`);
+  let encoded = '';
+  for (let i = 0; i < 26; i++) {
+    encoded = ALPHABET.charAt(Number(value & 31n)) + encoded;
+    value >>= 5n;
+  }
+  return `${prefix}_${encoded}`;
+}
+
+/** Whether the text has the form of an id with this prefix. */
+export function isId(prefix: IdPrefix, text: string): boolean {
+  return text.startsWith(`${prefix}_`) && /^[0-9a-hjkmnp-tv-z]{26}$/.test(text.slice(prefix.length + 1));
+}
+
+/** A seed for a render, drawn evenly from 0 to 2,147,483,647: the range that every known sampler takes. */
+export function drawSeed(): number {
+  return randomInt(0, 2 ** 31);
+}
+
+/** A secret of `bytes` random bytes, in base64url. */
+export function newSecret(bytes = 32): string {
+  return randomBytes(bytes).toString('base64url');
+}
