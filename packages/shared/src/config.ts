@@ -1,0 +1,133 @@
+import { createHash } from 'node:crypto';
+import { type Nanocredits, nanocredits } from './credits/amount.ts';
+import { LOG_LEVELS } from './logger.ts';
+import {
+  decimal,
+  type Environment,
+  flag,
+  integer,
+  oneOf,
+  readSettings,
+  type Setting,
+  SettingsError,
+  text,
+  url,
+} from './settings.ts';
+
+/** Everything an installation can be told, with its default: documented in docs/settings.md, compared by a test. */
+export const SETTINGS = {
+  HOST: text('127.0.0.1', 255),
+  PORT: integer(0, 65_535, 8080),
+  PUBLIC_URL: url(['http:', 'https:'], undefined),
+  REDIS_URL: redisUrl(),
+  REDIS_PREFIX: name('renderyard'),
+  DATA_DIR: text('.data'),
+  S3_BUCKET: text(undefined, 255),
+  S3_PREFIX: text(undefined, 512),
+  S3_FORCE_PATH_STYLE: flag(false),
+  SEGMIND_API_KEY: text(undefined, 512),
+  SEGMIND_BASE_URL: url(['http:', 'https:'], 'https://api.segmind.com'),
+  SEGMIND_RPM: integer(1, 100_000, 60),
+  SEGMIND_CONCURRENCY: integer(1, 1000, 20),
+  WORKER_CONCURRENCY: integer(1, 1000, undefined),
+  SEGMIND_TIMEOUT_MS: integer(1000, 3_600_000, 180_000),
+  RENDER_ATTEMPTS: integer(1, 100, 5),
+  RENDER_BACKOFF_MS: integer(1, 600_000, 2000),
+  UNCERTAIN_RETRIES: integer(0, 100, 1),
+  MAX_IMAGE_BYTES: integer(1024, 1_073_741_824, 33_554_432),
+  CREDIT_FLOOR: decimal(0, 999_999, 0),
+  CREDIT_LOW: decimal(0, 999_999, 1),
+  CREDIT_RESUME: decimal(0, 999_999, undefined),
+  CREDIT_ESTIMATE: decimal(0.000001, 1000, 0.02),
+  CREDIT_PROBE_MS: integer(100, 86_400_000, 60_000),
+  FEED_WINDOW: integer(1, 10_000, undefined),
+  MAX_WAITING_JOBS: integer(1, 10_000_000, 100_000),
+  RETENTION_HOURS: integer(1, 87_600, 168),
+  RENDERYARD_API_KEYS: apiKeys(),
+  SECRET_KEY: secretKey(),
+  LOG_LEVEL: oneOf(LOG_LEVELS, 'info'),
+  SHUTDOWN_GRACE_MS: integer(0, 3_600_000, 25_000),
+  LOCK_MS: integer(1000, 3_600_000, 60_000),
+} as const;
+
+/** A static API key: the account it acts for, and the SHA-256 of its secret, in hex. */
+export interface ApiKey {
+  readonly name: string;
+  readonly sha256: string;
+}
+
+export type Config = ReturnType<typeof readConfig>;
+
+/**
+ * The settings of the api and the worker, checked together.
+ * @throws {SettingsError} naming everything that is wrong.
+ */
+export function readConfig(env: Environment) {
+  const values = readSettings(env, SETTINGS);
+  const concurrency = values.SEGMIND_CONCURRENCY;
+  const resume = values.CREDIT_RESUME ?? values.CREDIT_LOW;
+  return {
+    ...values,
+    WORKER_CONCURRENCY: values.WORKER_CONCURRENCY ?? concurrency,
+    FEED_WINDOW: values.FEED_WINDOW ?? 2 * concurrency,
+    CREDIT_RESUME: resume,
+    PUBLIC_URL: (
+      values.PUBLIC_URL ?? `http://${values.HOST.includes(':') ? `[${values.HOST}]` : values.HOST}:${values.PORT}`
+    ).replace(/\/+$/, ''),
+    SEGMIND_BASE_URL: values.SEGMIND_BASE_URL.replace(/\/+$/, ''),
+    floor: nanocredits(values.CREDIT_FLOOR) satisfies Nanocredits,
+    resume: nanocredits(resume) satisfies Nanocredits,
+  };
+}
+
+/**
+ * Redis as `redis://` or `rediss://`. It has no default here: `npm start` brings its own.
+ */
+function redisUrl(): Setting<string | undefined> {
+  return url(['redis:', 'rediss:'], undefined);
+}
+
+function name(fallback: string): Setting<string> {
+  return {
+    expects: 'a name of 1 to 40 letters, digits, - and _',
+    fallback,
+    parse: (value) => (/^[A-Za-z0-9_-]{1,40}$/.test(value) ? value : undefined),
+  };
+}
+
+function apiKeys(): Setting<readonly ApiKey[]> {
+  return {
+    expects:
+      'a comma-separated list of name:secret or name:sha256:hex, each name once (1 to 40 letters, digits, - and _), no secret beginning with sha256: unless 64 hex digits follow',
+    fallback: [],
+    parse: (list) => {
+      const keys = list.split(',').map((entry) => parseApiKey(entry.trim()));
+      const names = new Set(keys.map((key) => key?.name));
+      return keys.every((key) => key !== undefined) && names.size === keys.length ? keys : undefined;
+    },
+  };
+}
+
+function parseApiKey(entry: string): ApiKey | undefined {
+  const match = /^([A-Za-z0-9_-]{1,40}):(?:sha256:([0-9a-fA-F]{64})|((?!sha256:).{1,512}))$/.exec(entry);
+  if (match === null) return undefined;
+  const [, name = '', hash, secret = ''] = match;
+  return { name, sha256: hash?.toLowerCase() ?? createHash('sha256').update(secret).digest('hex') };
+}
+
+function secretKey(): Setting<Buffer | undefined> {
+  return {
+    expects: '32 bytes in base64, as `openssl rand -base64 32` prints them',
+    fallback: undefined,
+    parse: (value) => {
+      const bytes = Buffer.from(value, 'base64');
+      return bytes.length === 32 ? bytes : undefined;
+    },
+  };
+}
+
+/** @throws {SettingsError} when Redis is not given, in words for a process that cannot bring its own. */
+export function requireRedisUrl(config: Config): string {
+  if (config.REDIS_URL !== undefined) return config.REDIS_URL;
+  throw new SettingsError(['REDIS_URL must be set: this process does not bring its own Redis, `npm start` does.']);
+}

@@ -1,0 +1,33 @@
+/** Why work waits. A hold stands until its own cause is gone; several can stand at once. */
+export type HoldName = 'operator' | 'unauthorized' | 'credits' | 'store' | 'upstream' | 'rate' | `model:${string}`;
+
+/** The reason as clients read it, in the order in which one is shown when several stand. */
+export const HOLD_REASONS = ['operator', 'unauthorized', 'credits', 'store', 'upstream', 'rate', 'model'] as const;
+export type HoldReason = (typeof HOLD_REASONS)[number];
+
+export interface Hold {
+  readonly name: HoldName;
+  /** Milliseconds since 1970. */
+  readonly since: number;
+  /** Public text: what is the matter and what ends it. */
+  readonly detail: string;
+  /** The hold ends by itself at this time. */
+  readonly until?: number;
+  /** From this time on one call is let through to see whether the cause is gone. */
+  readonly trialAt?: number;
+}
+
+export function holdReason(name: HoldName): HoldReason {
+  return name.startsWith('model:') ? 'model' : (name as HoldReason);
+}
+
+/** The hold that keeps a job of this model waiting, the gravest first; undefined when nothing does. */
+export function holdFor(holds: readonly Hold[], model: string, now: number): Hold | undefined {
+  return holds
+    .filter(
+      (hold) =>
+        (hold.until === undefined || hold.until > now) &&
+        (holdReason(hold.name) !== 'model' || hold.name === `model:${model}`),
+    )
+    .sort((a, b) => HOLD_REASONS.indexOf(holdReason(a.name)) - HOLD_REASONS.indexOf(holdReason(b.name)))[0];
+}

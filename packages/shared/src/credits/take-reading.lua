@@ -1,0 +1,23 @@
+-- Takes in the answer of the balance call.
+-- a: generation, value (nanocredits; missing: the answer held no usable balance), seq and started_at (as probe-start
+--    gave them), floor, resume (nanocredits), estimate (nanocredits)
+-- Returns {released = whether the hold for credits ended by this}
+-- include ../redis/guard.lua
+-- include settle.lua
+-- include holds.lua
+
+local now = redis_now()
+local seq = credits_number('seq') or 0
+if a.value then take_reading({ value = a.value, seq = a.seq, started_at = a.started_at }, seq, now) end
+redis.call('HSET', P .. 'credits', 'probed_seq', a.seq, 'probed_at', now)
+local released = 0
+local balance = credits_number('balance')
+if balance then
+  local left = balance - (credits_number('reserved') or 0) - (credits_number('uncertain') or 0)
+  local hold = redis.call('HGET', P .. 'holds', 'credits')
+  -- A refusal that the balance cannot explain (a team's spend limit) is tried, not read: its hold has a trial.
+  if hold and not cjson.decode(hold).trial_at and left >= math.max(a.resume, a.floor + a.estimate) then
+    released = redis.call('HDEL', P .. 'holds', 'credits')
+  end
+end
+return cjson.encode({ released = released == 1 })

@@ -1,0 +1,42 @@
+import type { JobStore } from './job-store.ts';
+import type { TicketQueue } from './ticket-queue.ts';
+
+/**
+ * Moves waiting jobs into the queue until `window` tickets stand there. Called after a job was accepted and after one
+ * ended; when a caller dies between the two steps, {@link repairFeed} finds the job.
+ * @returns how many tickets were added.
+ */
+export async function feed({
+  jobs,
+  queue,
+  window,
+}: {
+  readonly jobs: JobStore;
+  readonly queue: TicketQueue;
+  readonly window: number;
+}): Promise<number> {
+  const tickets = await jobs.takeTickets(window);
+  await queue.add(tickets);
+  return tickets.length;
+}
+
+/** Gives a new ticket to every job that was fed before `fedBefore` (milliseconds since 1970) and stands in no queue. */
+export async function repairFeed({
+  jobs,
+  queue,
+  fedBefore,
+}: {
+  readonly jobs: JobStore;
+  readonly queue: TicketQueue;
+  readonly fedBefore: number;
+}): Promise<number> {
+  let repaired = 0;
+  for (const fed of await jobs.fedBefore(fedBefore)) {
+    if (await queue.has(fed)) continue;
+    const ticket = await jobs.retakeTicket(fed.job, fed.fedAt);
+    if (ticket === undefined) continue;
+    await queue.add([ticket]);
+    repaired++;
+  }
+  return repaired;
+}

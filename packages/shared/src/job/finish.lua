@@ -1,0 +1,17 @@
+-- Ends a job, once. Every way to a final state comes through here.
+--   fields  flat list of further fields of the job's hash
+local function finish(id, status, now, fields)
+  local job = P .. 'job:' .. id
+  local was = redis.call('HMGET', job, 'status', 'account', 'model')
+  redis.call('HSET', job, 'status', status, 'ended_at', now, 'call', '', unpack(fields))
+  redis.call('HDEL', job, 'cancel', 'retry_at')
+  local list = P .. 'jobs:' .. was[2] .. ':'
+  redis.call('ZREM', list .. was[1], id)
+  redis.call('ZADD', list .. status, 0, id)
+  redis.call('ZREM', P .. 'waiting', id)
+  redis.call('ZREM', P .. 'parked:' .. was[3], id)
+  redis.call('ZREM', P .. 'fed', id)
+  redis.call('ZREM', P .. 'expiring', id)
+  redis.call('ZADD', P .. 'ended', now, id)
+  redis.call('PUBLISH', P .. 'ended', id)
+end

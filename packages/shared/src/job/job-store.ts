@@ -1,0 +1,290 @@
+import type { Nanocredits } from '../credits/amount.ts';
+import type { Redis } from '../redis/connect.ts';
+import type { Generation } from '../redis/generation.ts';
+import { defineScript } from '../redis/script.ts';
+import type { FinalStatus, Image, Job, JobError, JobStatus } from './job.ts';
+
+/** What a new job is made of. */
+export interface NewJob {
+  readonly id: string;
+  readonly account: string;
+  readonly model: string;
+  readonly input: Readonly<Record<string, unknown>>;
+  readonly metadata: Readonly<Record<string, unknown>>;
+  readonly createdAt: number;
+  readonly expiresAt: number | undefined;
+}
+
+/** Names a ticket in the queue: a job, and which of its tickets. */
+export interface Ticket {
+  readonly job: string;
+  readonly generation: number;
+}
+
+/** What is known of a call whose worker is gone. */
+export interface LostCall {
+  readonly call: string;
+  readonly estimate: Nanocredits;
+}
+
+export type Claim =
+  | { readonly verdict: 'void' }
+  | { readonly verdict: 'busy'; readonly ms: number }
+  | { readonly verdict: 'yours'; readonly job: Job; readonly lost: LostCall | undefined; readonly now: number };
+
+/** How the credits of a call are settled. A cost that the upstream did not tell is taken to be the estimate. */
+export type Settlement =
+  | { readonly kind: 'spent'; readonly cost: Nanocredits | undefined }
+  | { readonly kind: 'released' }
+  | { readonly kind: 'uncertain'; readonly how: string };
+
+/** A balance that came with an answer; `seq` and `startedAt` are those of the call's grant. */
+export interface Reading {
+  readonly value: Nanocredits;
+  readonly seq: number;
+  readonly startedAt: number;
+}
+
+/** The end of a call, and of the job or of this run of it. */
+export interface JobEnd {
+  readonly job: string;
+  /** The call that ended; undefined when none was made. */
+  readonly call?: { readonly id: string; readonly settlement: Settlement; readonly reading?: Reading | undefined };
+  /** `parked`: the model is held, the job waits without keeping a place in the queue. */
+  readonly status: FinalStatus | 'queued' | 'parked';
+  /** False for a deferral: the call uses no attempt. */
+  readonly counted?: boolean;
+  /** Counts an unknown outcome: against the job only, or also against `UNCERTAIN_RETRIES`. */
+  readonly uncertain?: 'shown' | 'limited';
+  /** Whether the unknown outcome counts towards the three in a row that hold the queue. */
+  readonly incident?: boolean;
+  readonly output?: readonly Image[];
+  readonly error?: JobError;
+  /** When the next attempt is due, for people. */
+  readonly retryAt?: number;
+}
+
+const here = (file: string) => new URL(file, import.meta.url);
+const scripts = {
+  create: defineScript<Record<string, unknown>, { status: 'created' | 'exists' | 'full' }>(here('create-job.lua')),
+  takeTickets: defineScript<Record<string, unknown>, { tickets?: [string, number][] }>(here('take-tickets.lua')),
+  retakeTicket: defineScript<Record<string, unknown>, { ticket?: number }>(here('retake-ticket.lua')),
+  unpark: defineScript<Record<string, unknown>, { moved: number }>(here('unpark.lua')),
+  claim: defineScript<
+    Record<string, unknown>,
+    | { verdict: 'void' }
+    | { verdict: 'busy'; ms: number }
+    | { verdict: 'yours'; job: Record<string, string>; lost?: { estimate: number }; now: number }
+  >(here('claim.lua')),
+  record: defineScript<Record<string, unknown>, { status: JobStatus | 'gone'; late?: boolean }>(here('record.lua')),
+  cancel: defineScript<
+    Record<string, unknown>,
+    { status: 'canceled' | 'canceling' | 'ended' | 'missing'; ticket?: number }
+  >(here('cancel-job.lua')),
+  retry: defineScript<Record<string, unknown>, { status: 'queued' | 'succeeded' | 'refused' | 'missing' | 'full' }>(
+    here('retry-job.lua'),
+  ),
+  sweep: defineScript<Record<string, unknown>, { expired: number; forgotten: number }>(here('sweep.lua')),
+};
+
+/** Tickets made by one call of {@link JobStore.takeTickets}. */
+const MOST_TICKETS = 200;
+/** Jobs ended or forgotten by one call of {@link JobStore.sweep}. */
+const MOST_SWEPT = 500;
+
+export type JobStore = ReturnType<typeof createJobStore>;
+
+/** Single jobs in Redis: their state, their lists, and which of them have a ticket. */
+export function createJobStore({
+  redis,
+  prefix,
+  generation,
+}: {
+  readonly redis: Redis;
+  readonly prefix: string;
+  readonly generation: Generation;
+}) {
+  const known = () => ({ generation: generation.current });
+  return {
+    /** Accepts a job. The same id again is answered with `exists`; `full` when `mostWaiting` already wait. */
+    async create(job: NewJob, mostWaiting: number): Promise<'created' | 'exists' | 'full'> {
+      const fields = {
+        id: job.id,
+        account: job.account,
+        status: 'queued',
+        model: job.model,
+        input: JSON.stringify(job.input),
+        metadata: JSON.stringify(job.metadata),
+        attempts: '0',
+        tries: '0',
+        uncertain: '0',
+        uncertain_tries: '0',
+        cost: '0',
+        call: '',
+        ticket: '0',
+        created_at: String(job.createdAt),
+        ...(job.expiresAt === undefined ? {} : { expires_at: String(job.expiresAt) }),
+      };
+      const { status } = await scripts.create(redis, prefix, {
+        ...known(),
+        id: job.id,
+        account: job.account,
+        fields: Object.entries(fields).flat(),
+        expires_at: job.expiresAt,
+        most_waiting: mostWaiting,
+      });
+      return status;
+    },
+
+    async get(id: string): Promise<Job | undefined> {
+      return readJob(await redis.hgetall(`${prefix}job:${id}`));
+    },
+
+    /** An account's jobs, the newest first; `after` is the id of the last one already seen. */
+    async list(
+      account: string,
+      options: { readonly status?: JobStatus | undefined; readonly after?: string | undefined; readonly limit: number },
+    ): Promise<readonly Job[]> {
+      const key = `${prefix}jobs:${account}${options.status === undefined ? '' : `:${options.status}`}`;
+      const from = options.after === undefined ? '+' : `(${options.after}`;
+      const ids = await redis.zrange(key, from, '-', 'BYLEX', 'REV', 'LIMIT', 0, options.limit);
+      const jobs = await Promise.all(ids.map((id) => redis.hgetall(`${prefix}job:${id}`)));
+      return jobs.map(readJob).filter((job) => job !== undefined);
+    },
+
+    /** Takes waiting jobs, oldest first, until `window` tickets stand in the queue. Whoever takes them queues them. */
+    async takeTickets(window: number): Promise<readonly Ticket[]> {
+      const { tickets } = await scripts.takeTickets(redis, prefix, { ...known(), window, most: MOST_TICKETS });
+      return (tickets ?? []).map(([job, ticket]) => ({ job, generation: ticket }));
+    },
+
+    /** Jobs that were fed before a time (milliseconds since 1970) and have not ended, with their tickets. */
+    async fedBefore(time: number): Promise<readonly (Ticket & { readonly fedAt: number })[]> {
+      const flat = (await redis.zrangebyscore(`${prefix}fed`, '-inf', time, 'WITHSCORES')).map(String);
+      const fed: (Ticket & { fedAt: number })[] = [];
+      for (let i = 0; i + 1 < flat.length; i += 2) {
+        const job = flat[i] ?? '';
+        const generationOfTicket = await redis.hget(`${prefix}job:${job}`, 'ticket');
+        fed.push({ job, generation: Number(generationOfTicket ?? 0), fedAt: Number(flat[i + 1]) });
+      }
+      return fed;
+    },
+
+    /** A new ticket for a fed job that has none in the queue; undefined when another process was quicker. */
+    async retakeTicket(job: string, fedAt: number): Promise<Ticket | undefined> {
+      const { ticket } = await scripts.retakeTicket(redis, prefix, { ...known(), id: job, fed_at: fedAt });
+      return ticket === undefined ? undefined : { job, generation: ticket };
+    },
+
+    /** Lets parked jobs of models that are no longer held wait again. Returns how many. */
+    async unpark(): Promise<number> {
+      return (await scripts.unpark(redis, prefix, known())).moved;
+    },
+
+    /** What a ticket asks for; see claim.lua. */
+    async claim(ticket: Ticket, trialMs: number): Promise<Claim> {
+      const claim = await scripts.claim(redis, prefix, {
+        ...known(),
+        id: ticket.job,
+        ticket: ticket.generation,
+        trial_ms: trialMs,
+      });
+      if (claim.verdict !== 'yours') return claim;
+      const job = readJob(claim.job);
+      if (job === undefined) return { verdict: 'void' };
+      return {
+        verdict: 'yours',
+        job,
+        lost: claim.lost && { call: job.call, estimate: claim.lost.estimate },
+        now: claim.now,
+      };
+    },
+
+    /**
+     * Ends a call and this run of its job, once. `late`: the call was no longer the job's; its credits were counted,
+     * its result was not taken.
+     */
+    async record(
+      end: JobEnd,
+      trialMs: number,
+    ): Promise<{ readonly status: JobStatus | 'gone'; readonly late: boolean }> {
+      const { status, late } = await scripts.record(redis, prefix, {
+        ...known(),
+        id: end.job,
+        trial_ms: trialMs,
+        call: end.call?.id,
+        settlement: end.call?.settlement,
+        reading: end.call?.reading && {
+          value: end.call.reading.value,
+          seq: end.call.reading.seq,
+          started_at: end.call.reading.startedAt,
+        },
+        counted: end.counted ?? true,
+        incident: end.incident ?? false,
+        status: end.status,
+        uncertain: end.uncertain === undefined ? undefined : end.uncertain === 'limited' ? 2 : 1,
+        output: end.output && JSON.stringify(end.output),
+        error: end.error && JSON.stringify(end.error),
+        retry_at: end.retryAt,
+      });
+      return { status, late: late ?? false };
+    },
+
+    /** Cancels at once, or at the end of the call in flight (`canceling`). `ticket` is the one to take from the queue. */
+    async cancel(
+      id: string,
+    ): Promise<{
+      readonly status: 'canceled' | 'canceling' | 'ended' | 'missing';
+      readonly ticket: Ticket | undefined;
+    }> {
+      const { status, ticket } = await scripts.cancel(redis, prefix, { ...known(), id });
+      return { status, ticket: ticket === undefined ? undefined : { job: id, generation: ticket } };
+    },
+
+    /** Lets a failed, canceled or expired job run again. `succeeded`: its image was already paid for and is kept. */
+    async retry(id: string, mostWaiting: number): Promise<'queued' | 'succeeded' | 'refused' | 'missing' | 'full'> {
+      return (await scripts.retry(redis, prefix, { ...known(), id, most_waiting: mostWaiting })).status;
+    },
+
+    /** Ends jobs whose time is over; forgets those that ended before `forgetBefore` (milliseconds since 1970). */
+    async sweep(forgetBefore: number): Promise<{ readonly expired: number; readonly forgotten: number }> {
+      const expiredError: JobError = {
+        code: 'expired',
+        detail: 'The job was not rendered before the end of its expires_in.',
+      };
+      return scripts.sweep(redis, prefix, {
+        ...known(),
+        forget_before: forgetBefore,
+        most: MOST_SWEPT,
+        expired_error: JSON.stringify(expiredError),
+      });
+    },
+  };
+}
+
+function readJob(hash: Readonly<Record<string, string>>): Job | undefined {
+  if (hash.id === undefined) return undefined;
+  const time = (name: string) => (hash[name] === undefined ? undefined : Number(hash[name]));
+  return {
+    id: hash.id,
+    account: hash.account ?? '',
+    status: hash.status as JobStatus,
+    model: hash.model ?? '',
+    input: JSON.parse(hash.input ?? '{}') as Job['input'],
+    metadata: JSON.parse(hash.metadata ?? '{}') as Job['metadata'],
+    output: JSON.parse(hash.output ?? '[]') as readonly Image[],
+    error: hash.error === undefined ? undefined : (JSON.parse(hash.error) as JobError),
+    attempts: Number(hash.attempts),
+    tries: Number(hash.tries),
+    uncertain: Number(hash.uncertain),
+    uncertainTries: Number(hash.uncertain_tries),
+    cost: Number(hash.cost),
+    cancelRequested: hash.cancel !== undefined,
+    call: hash.call ?? '',
+    ticket: Number(hash.ticket),
+    createdAt: Number(hash.created_at),
+    startedAt: time('started_at'),
+    endedAt: time('ended_at'),
+    expiresAt: time('expires_at'),
+  };
+}

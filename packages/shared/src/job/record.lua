@@ -1,0 +1,71 @@
+-- Ends a call, and with it the job or this run of it: credits, counters, state, lists and the word that it ended, in
+-- one step, once only, however often it is asked and whatever BullMQ does.
+-- a: generation, id, now is Redis's; trial_ms
+--    call?        the call that ended, with
+--    settlement?  {kind = 'spent', cost?} | {kind = 'released'} | {kind = 'uncertain', how}
+--    reading?     {value, seq, started_at}   the balance that the answer's header told
+--    counted      false: a deferral, the call uses no attempt
+--    incident     true: the outcome is unknown, and it is not the gateway's plain word (see holds.lua)
+--    status       'succeeded' | 'failed' | 'canceled' | 'expired' | 'queued' (put back) | 'parked' (model held)
+--    uncertain    1 to count an unknown outcome against the job, 2 to count it also against UNCERTAIN_RETRIES
+--    output?, error?   JSON, as texts
+--    retry_at?    for people: when the next attempt is due
+-- Returns {status = the job's state now, late = true when the call was no longer the job's}
+-- include ../redis/guard.lua
+-- include ../credits/settle.lua
+-- include ../credits/holds.lua
+-- include finish.lua
+
+local now = redis_now()
+local job = P .. 'job:' .. a.id
+
+if a.call then
+  local seq = credits_number('seq') or 0
+  local charge = settle(a.call, a.settlement, now)
+  if a.reading and charge then take_reading(a.reading, seq, now) end
+  if charge and charge ~= 0 and redis.call('EXISTS', job) == 1 then redis.call('HINCRBY', job, 'cost', charge) end
+  if a.status == 'succeeded' then
+    redis.call('HSET', P .. 'credits', 'streak', 0)
+    redis.call('HDEL', P .. 'holds', 'upstream', 'model:' .. (redis.call('HGET', job, 'model') or ''))
+    local credits_hold = redis.call('HGET', P .. 'holds', 'credits')
+    if credits_hold and cjson.decode(credits_hold).trial_at then redis.call('HDEL', P .. 'holds', 'credits') end
+  elseif a.incident then
+    count_incidents(1, a.trial_ms, now)
+  end
+end
+
+local state = redis.call('HMGET', job, 'status', 'cancel', 'call', 'account', 'model')
+if not state[1] then return cjson.encode({ status = 'gone', late = true }) end
+local ours = a.call == nil and state[3] == '' or a.call == state[3]
+if (state[1] ~= 'queued' and state[1] ~= 'processing') or not ours then
+  return cjson.encode({ status = state[1], late = true })
+end
+
+if a.uncertain then redis.call('HINCRBY', job, 'uncertain', 1) end
+if a.uncertain == 2 then redis.call('HINCRBY', job, 'uncertain_tries', 1) end
+if a.call and not a.counted then
+  redis.call('HINCRBY', job, 'attempts', -1)
+  redis.call('HINCRBY', job, 'tries', -1)
+end
+
+local status = a.status
+-- A cancel that came in mid-call let the call end; what was paid for is kept.
+if state[2] then status = 'canceled' end
+if status == 'queued' or status == 'parked' then
+  redis.call('HSET', job, 'status', 'queued', 'call', '')
+  if a.retry_at then redis.call('HSET', job, 'retry_at', a.retry_at) else redis.call('HDEL', job, 'retry_at') end
+  redis.call('ZREM', P .. 'jobs:' .. state[4] .. ':processing', a.id)
+  redis.call('ZADD', P .. 'jobs:' .. state[4] .. ':queued', 0, a.id)
+  if status == 'parked' then
+    redis.call('ZREM', P .. 'fed', a.id)
+    redis.call('ZADD', P .. 'parked:' .. state[5], 0, a.id)
+    redis.call('SADD', P .. 'parked', state[5])
+  end
+  return cjson.encode({ status = 'queued' })
+end
+local fields = { 'output', a.output or '[]' }
+if a.error and status ~= 'canceled' then
+  fields[3], fields[4] = 'error', a.error
+end
+finish(a.id, status, now, fields)
+return cjson.encode({ status = status })

@@ -1,0 +1,28 @@
+-- What no ticket does: ends jobs whose time is over, and forgets ended ones after their retention.
+-- a: generation, forget_before (milliseconds since 1970), most
+-- Returns {expired, forgotten}
+-- include ../redis/guard.lua
+-- include finish.lua
+
+local now = redis_now()
+local expired = 0
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', P .. 'expiring', '-inf', now, 'LIMIT', 0, a.most)) do
+  local state = redis.call('HMGET', P .. 'job:' .. id, 'status', 'call')
+  if (state[1] == 'queued' or state[1] == 'processing') and state[2] == '' then
+    finish(id, 'expired', now, { 'output', '[]', 'error', a.expired_error })
+    expired = expired + 1
+  elseif state[1] ~= 'queued' and state[1] ~= 'processing' then
+    redis.call('ZREM', P .. 'expiring', id)
+  end
+end
+local old = redis.call('ZRANGEBYSCORE', P .. 'ended', '-inf', a.forget_before, 'LIMIT', 0, a.most)
+for _, id in ipairs(old) do
+  local state = redis.call('HMGET', P .. 'job:' .. id, 'status', 'account')
+  if state[1] then
+    redis.call('ZREM', P .. 'jobs:' .. state[2], id)
+    redis.call('ZREM', P .. 'jobs:' .. state[2] .. ':' .. state[1], id)
+    redis.call('DEL', P .. 'job:' .. id)
+  end
+  redis.call('ZREM', P .. 'ended', id)
+end
+return cjson.encode({ expired = expired, forgotten = #old })
