@@ -3,6 +3,9 @@ import { defineConfig } from 'vitest/config';
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
+    globalSetup: ['test/support/global-setup.ts'],
+    // Real processes, real signals: a thread has neither.
+    pool: 'forks',
     testTimeout: 30_000,
     hookTimeout: 60_000,
   },
