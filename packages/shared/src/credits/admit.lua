@@ -44,7 +44,7 @@ if balance == nil then
   -- Without any usable balance one call at a time, if there is no floor to keep; the upstream refuses at zero itself.
   if probed == nil then return cjson.encode({ verdict = 'probe' }) end
   if a.floor > 0 then
-    set_hold('credits', { detail = 'The balance cannot be read, so the floor could not be kept. Work goes on once it can.' }, now)
+    set_hold('credits', { detail = 'The balance cannot be read, so the floor could not be kept. Work goes on once it can.', unread = true }, now)
     return cjson.encode({ verdict = 'hold', name = 'credits' })
   end
   if in_flight > 0 then return cjson.encode({ verdict = 'wait', reason = 'drain', ms = 250 }) end

@@ -179,10 +179,17 @@ export function createLedger({
     async setHold(
       name: HoldName,
       detail: string,
-      lasts: { readonly forMs?: number; readonly trialMs?: number } = {},
+      lasts: { readonly forMs?: number; readonly trialMs?: number; readonly unread?: boolean } = {},
     ): Promise<boolean> {
       return (
-        await scripts.setHold(redis, prefix, { ...known(), name, detail, for_ms: lasts.forMs, trial_ms: lasts.trialMs })
+        await scripts.setHold(redis, prefix, {
+          ...known(),
+          name,
+          detail,
+          for_ms: lasts.forMs,
+          trial_ms: lasts.trialMs,
+          unread: lasts.unread,
+        })
       ).new;
     },
 

@@ -15,9 +15,13 @@ local balance = credits_number('balance')
 if balance then
   local left = balance - (credits_number('reserved') or 0) - (credits_number('uncertain') or 0)
   local hold = redis.call('HGET', P .. 'holds', 'credits')
-  -- A refusal that the balance cannot explain (a team's spend limit) is tried, not read: its hold has a trial.
-  if hold and not cjson.decode(hold).trial_at and left >= math.max(a.resume, a.floor + a.estimate) then
-    released = redis.call('HDEL', P .. 'holds', 'credits')
+  if hold then
+    hold = cjson.decode(hold)
+    local enough = a.floor + a.estimate
+    -- What was held because the balance could not be read owes no margin.
+    if not hold.unread then enough = math.max(a.resume, enough) end
+    -- A refusal that the balance cannot explain (a team's spend limit) is tried, not read: its hold has a trial.
+    if not hold.trial_at and left >= enough then released = redis.call('HDEL', P .. 'holds', 'credits') end
   end
 end
 return cjson.encode({ released = released == 1 })

@@ -1,4 +1,5 @@
 import type { Nanocredits } from '../credits/amount.ts';
+import type { HoldName } from '../credits/hold.ts';
 import type { Redis } from '../redis/connect.ts';
 import type { Generation } from '../redis/generation.ts';
 import { defineScript } from '../redis/script.ts';
@@ -62,6 +63,8 @@ export interface JobEnd {
   readonly error?: JobError;
   /** When the next attempt is due, for people. */
   readonly retryAt?: number;
+  /** The upstream refused, and it is not plain whether that is this job's matter or everybody's; see record.lua. */
+  readonly refusal?: { readonly hold: HoldName; readonly detail: string };
 }
 
 const here = (file: string) => new URL(file, import.meta.url);
@@ -76,7 +79,9 @@ const scripts = {
     | { verdict: 'busy'; ms: number }
     | { verdict: 'yours'; job: Record<string, string>; lost?: { estimate: number }; now: number }
   >(here('claim.lua')),
-  record: defineScript<Record<string, unknown>, { status: JobStatus | 'gone'; late?: boolean }>(here('record.lua')),
+  record: defineScript<Record<string, unknown>, { status: JobStatus | 'parked' | 'gone'; late?: boolean }>(
+    here('record.lua'),
+  ),
   cancel: defineScript<
     Record<string, unknown>,
     { status: 'canceled' | 'canceling' | 'ended' | 'missing'; ticket?: number }
@@ -207,7 +212,7 @@ export function createJobStore({
     async record(
       end: JobEnd,
       trialMs: number,
-    ): Promise<{ readonly status: JobStatus | 'gone'; readonly late: boolean }> {
+    ): Promise<{ readonly status: JobStatus | 'parked' | 'gone'; readonly late: boolean }> {
       const { status, late } = await scripts.record(redis, prefix, {
         ...known(),
         id: end.job,
@@ -226,14 +231,13 @@ export function createJobStore({
         output: end.output && JSON.stringify(end.output),
         error: end.error && JSON.stringify(end.error),
         retry_at: end.retryAt,
+        refusal: end.refusal,
       });
       return { status, late: late ?? false };
     },
 
     /** Cancels at once, or at the end of the call in flight (`canceling`). `ticket` is the one to take from the queue. */
-    async cancel(
-      id: string,
-    ): Promise<{
+    async cancel(id: string): Promise<{
       readonly status: 'canceled' | 'canceling' | 'ended' | 'missing';
       readonly ticket: Ticket | undefined;
     }> {

@@ -9,8 +9,11 @@
 --    status       'succeeded' | 'failed' | 'canceled' | 'expired' | 'queued' (put back) | 'parked' (model held)
 --    uncertain    1 to count an unknown outcome against the job, 2 to count it also against UNCERTAIN_RETRIES
 --    output?, error?   JSON, as texts
+--    refusal?     {hold, detail}: the upstream refused, and it may be this job's own matter or everybody's. It is the
+--                 job's only if others succeeded since it was refused before: then it is charged an attempt. Else
+--                 nothing is, and three refusals without a success set the hold.
 --    retry_at?    for people: when the next attempt is due
--- Returns {status = the job's state now, late = true when the call was no longer the job's}
+-- Returns {status = the job's state now ('parked' for queued without a place in the queue), late = true when the call was no longer the job's}
 -- include ../redis/guard.lua
 -- include ../credits/settle.lua
 -- include ../credits/holds.lua
@@ -26,7 +29,10 @@ if a.call then
   if charge and charge ~= 0 and redis.call('EXISTS', job) == 1 then redis.call('HINCRBY', job, 'cost', charge) end
   if a.status == 'succeeded' then
     redis.call('HSET', P .. 'credits', 'streak', 0)
-    redis.call('HDEL', P .. 'holds', 'upstream', 'model:' .. (redis.call('HGET', job, 'model') or ''))
+    local model = 'model:' .. (redis.call('HGET', job, 'model') or '')
+    redis.call('HDEL', P .. 'holds', 'upstream', model)
+    redis.call('HDEL', P .. 'refusals', 'credits', model)
+    redis.call('HSET', P .. 'successes', 'credits', now, model, now)
     local credits_hold = redis.call('HGET', P .. 'holds', 'credits')
     if credits_hold and cjson.decode(credits_hold).trial_at then redis.call('HDEL', P .. 'holds', 'credits') end
   elseif a.incident then
@@ -41,14 +47,28 @@ if (state[1] ~= 'queued' and state[1] ~= 'processing') or not ours then
   return cjson.encode({ status = state[1], late = true })
 end
 
+local counted, status = a.counted, a.status
+if a.refusal then
+  local name = a.refusal.hold
+  local refused_at = tonumber(redis.call('HGET', job, 'refused_at') or nil)
+  local succeeded_at = tonumber(redis.call('HGET', P .. 'successes', name) or nil)
+  redis.call('HSET', job, 'refused_at', now)
+  if not (refused_at and succeeded_at and succeeded_at > refused_at) then
+    counted, status = false, 'queued'
+    if redis.call('HINCRBY', P .. 'refusals', name, 1) >= 3 then
+      set_hold(name, { detail = a.refusal.detail, trial_at = now + a.trial_ms }, now)
+      if name ~= 'credits' then status = 'parked' end
+    end
+  end
+end
+
 if a.uncertain then redis.call('HINCRBY', job, 'uncertain', 1) end
 if a.uncertain == 2 then redis.call('HINCRBY', job, 'uncertain_tries', 1) end
-if a.call and not a.counted then
+if a.call and not counted then
   redis.call('HINCRBY', job, 'attempts', -1)
   redis.call('HINCRBY', job, 'tries', -1)
 end
 
-local status = a.status
 -- A cancel that came in mid-call let the call end; what was paid for is kept.
 if state[2] then status = 'canceled' end
 if status == 'queued' or status == 'parked' then
@@ -58,13 +78,14 @@ if status == 'queued' or status == 'parked' then
   redis.call('ZADD', P .. 'jobs:' .. state[4] .. ':queued', 0, a.id)
   if status == 'parked' then
     redis.call('ZREM', P .. 'fed', a.id)
-    redis.call('ZADD', P .. 'parked:' .. state[5], 0, a.id)
+    -- Scored by time, so that the next trial is another job's.
+    redis.call('ZADD', P .. 'parked:' .. state[5], now, a.id)
     redis.call('SADD', P .. 'parked', state[5])
   end
-  return cjson.encode({ status = 'queued' })
+  return cjson.encode({ status = status })
 end
 local fields = { 'output', a.output or '[]' }
-if a.error and status ~= 'canceled' then
+if a.error and status == 'failed' then
   fields[3], fields[4] = 'error', a.error
 end
 finish(a.id, status, now, fields)

@@ -1,0 +1,110 @@
+import type { Clock } from '@renderyard/shared/clock';
+import type { Hold } from '@renderyard/shared/credits/hold';
+import type { Ledger } from '@renderyard/shared/credits/ledger';
+import { feed, repairFeed } from '@renderyard/shared/job/feed';
+import type { JobStore } from '@renderyard/shared/job/job-store';
+import type { TicketQueue } from '@renderyard/shared/job/ticket-queue';
+import type { Logger } from '@renderyard/shared/logger';
+import type { Store } from '@renderyard/shared/store/store';
+import type { Prober } from '../credits/prober.ts';
+
+export interface UpkeepDependencies {
+  readonly ledger: Ledger;
+  readonly jobs: JobStore;
+  readonly queue: TicketQueue;
+  readonly store: Store;
+  readonly prober: Prober;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly worker: string;
+  readonly window: number;
+  /** `CREDIT_PROBE_MS`. */
+  readonly trialMs: number;
+  readonly retentionMs: number;
+  /** Called when Redis is not the one this process knows. */
+  readonly onError: (error: unknown) => Promise<void>;
+}
+
+const TICK_MS = 1000;
+/** How often a store that took no image is tried, in milliseconds. */
+const STORE_PROBE_MS = 5000;
+/** How often lost tickets and ended times are looked for, and how long a job may be without a ticket before it counts. */
+const REPAIR_MS = 10_000;
+
+/**
+ * What every worker does beside rendering, about once a second. Each step is harmless when several do it at once: it
+ * is one script, or it takes turns.
+ */
+export function createUpkeep(deps: UpkeepDependencies) {
+  const { ledger, jobs, queue, clock, worker } = deps;
+  const stopped = new AbortController();
+  let running: Promise<void> | undefined;
+  let woken: () => void = () => undefined;
+
+  async function tick(): Promise<void> {
+    await ledger.reap(deps.trialMs);
+    const holds = await ledger.holds(clock.now());
+    await endHolds(holds);
+    await followHolds(holds);
+    await jobs.unpark();
+    await feed(deps);
+    if (await ledger.takeTurn('repair', worker, REPAIR_MS)) {
+      await repairFeed({ ...deps, fedBefore: clock.now() - REPAIR_MS });
+      await jobs.sweep(clock.now() - deps.retentionMs);
+    }
+  }
+
+  /** Looks whether the causes of holds are gone, each at its own pace. */
+  async function endHolds(holds: readonly Hold[]): Promise<void> {
+    const stands = (name: string) => holds.some((hold) => hold.name === name && hold.trialAt === undefined);
+    if ((stands('credits') || stands('unauthorized')) && (await ledger.takeTurn('held-probe', worker, deps.trialMs)))
+      await deps.prober.probe();
+    if (stands('store') && (await ledger.takeTurn('held-store', worker, STORE_PROBE_MS))) {
+      const works = await deps.store.check(AbortSignal.timeout(STORE_PROBE_MS)).then(
+        () => true,
+        () => false,
+      );
+      if (works && (await ledger.releaseHold('store')))
+        deps.logger.info({ hold: 'store' }, 'the store can be written again');
+    }
+  }
+
+  /** Pauses the queue while the whole account is held, so that no worker takes tickets only to put them back. */
+  async function followHolds(holds: readonly Hold[]): Promise<void> {
+    const now = clock.now();
+    const standing = (await ledger.holds(now)).filter(
+      (hold) =>
+        !hold.name.startsWith('model:') && hold.name !== 'rate' && !(hold.trialAt !== undefined && hold.trialAt <= now),
+    );
+    const paused = await queue.isPaused();
+    if (standing.length > 0 && !paused) await queue.pause();
+    if (standing.length === 0 && paused) await queue.resume();
+    if (holds.length > 0 && standing.length === 0) woken();
+  }
+
+  async function loop(): Promise<void> {
+    while (!stopped.signal.aborted) {
+      try {
+        await tick();
+      } catch (error) {
+        await deps.onError(error);
+      }
+      await Promise.race([
+        clock.sleep(TICK_MS * (0.75 + Math.random() / 2), stopped.signal),
+        new Promise<void>((resolve) => {
+          woken = resolve;
+        }),
+      ]);
+    }
+  }
+
+  return {
+    start() {
+      running = loop();
+    },
+    async stop() {
+      stopped.abort();
+      await running;
+    },
+  };
+}

@@ -1,0 +1,66 @@
+import { copyFile, mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { toCredits } from '@renderyard/shared/credits/amount';
+import { imageKey, type Job } from '@renderyard/shared/job/job';
+import type { Logger } from '@renderyard/shared/logger';
+import type { Store } from '@renderyard/shared/store/store';
+import type { AnswerFacts } from '../segmind/outcome.ts';
+import type { ReceivedImage } from '../segmind/received-image.ts';
+import { imageMetadata } from './store-image.ts';
+
+/** Paid images that could not be stored before the worker had to stop. */
+export interface Rescue {
+  keep(job: Job, call: string, image: ReceivedImage, facts: AnswerFacts): Promise<void>;
+  /** Stores what an earlier process kept; called before the first ticket is taken. Throws when the store is not there. */
+  storeKept(store: Store): Promise<number>;
+}
+
+interface Note {
+  readonly key: string;
+  readonly contentType: string;
+  readonly metadata: Readonly<Record<string, string>>;
+}
+
+/**
+ * Keeps images in a folder: the bytes, and a note of where they belong. The note is written last, by renaming, so a
+ * half-written image is never taken for a whole one.
+ */
+export function createRescue({ folder, logger }: { readonly folder: string; readonly logger: Logger }): Rescue {
+  return {
+    async keep(job, call, image, facts) {
+      await mkdir(folder, { recursive: true, mode: 0o700 });
+      const path = join(folder, call);
+      if (image.body instanceof Uint8Array) await writeFile(path, image.body, { flush: true });
+      else await copyFile(image.body.path, path);
+      const note: Note = {
+        key: `${imageKey(job.id)}.${image.extension}`,
+        contentType: image.contentType,
+        metadata: imageMetadata(job, call, image, facts),
+      };
+      await writeFile(`${path}.tmp`, JSON.stringify(note), { flush: true });
+      await rename(`${path}.tmp`, `${path}.json`);
+      logger.warn(
+        { job: job.id, call, cost: facts.cost === undefined ? undefined : toCredits(facts.cost), path },
+        'a paid image could not be stored and is kept on disk for the next start',
+      );
+    },
+
+    async storeKept(store) {
+      const notes = (await readdir(folder).catch(() => [])).filter((name) => name.endsWith('.json'));
+      for (const name of notes) {
+        const path = join(folder, name.slice(0, -'.json'.length));
+        const note = JSON.parse(await readFile(join(folder, name), 'utf8')) as Note;
+        const { size } = await stat(path);
+        await store.put(
+          note.key,
+          { path, bytes: size },
+          { contentType: note.contentType, metadata: note.metadata, ifAbsent: true },
+        );
+        await rm(join(folder, name));
+        await rm(path, { force: true });
+        logger.info({ key: note.key }, 'a paid image that an earlier process had kept on disk is stored');
+      }
+      return notes.length;
+    },
+  };
+}

@@ -1,0 +1,136 @@
+import type { Clock } from '@renderyard/shared/clock';
+import { toCredits } from '@renderyard/shared/credits/amount';
+import type { Ledger } from '@renderyard/shared/credits/ledger';
+import { type Image, imageKey, type Job } from '@renderyard/shared/job/job';
+import type { Logger } from '@renderyard/shared/logger';
+import type { ObjectInfo, Store } from '@renderyard/shared/store/store';
+import { StoreError } from '@renderyard/shared/store/store-error';
+import type { AnswerFacts } from '../segmind/outcome.ts';
+import type { ReceivedImage } from '../segmind/received-image.ts';
+import { backoff } from './backoff.ts';
+
+export type Stored =
+  | { readonly kind: 'stored'; readonly image: Image }
+  /** The store will never take this image. */
+  | { readonly kind: 'refused'; readonly detail: string }
+  /** The worker stopped before the store could be reached again. */
+  | { readonly kind: 'gave_up' };
+
+export interface StoreImageDependencies {
+  readonly store: Store;
+  readonly ledger: Ledger;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Aborts when the worker can wait no longer. */
+  readonly abort: AbortSignal;
+}
+
+/** The first wait between two tries to store an image, in milliseconds; it doubles up to ten seconds. */
+const FIRST_WAIT_MS = 250;
+
+/**
+ * Puts a paid image into the store, however long that takes: it is tried until it succeeds or the worker must stop,
+ * and while it fails no new call is made. The object is created, never replaced: of two calls for one job (a worker
+ * that was thought dead) the first image stays, and both record the same.
+ */
+export async function storeImage(
+  job: Job,
+  call: string,
+  received: ReceivedImage,
+  facts: AnswerFacts,
+  deps: StoreImageDependencies,
+): Promise<Stored> {
+  const { store, ledger, clock, logger, abort } = deps;
+  const key = `${imageKey(job.id)}.${received.extension}`;
+  const metadata = imageMetadata(job, call, received, facts);
+  for (let tries = 1; ; tries++) {
+    try {
+      const put = await store.put(key, received.body, {
+        contentType: received.contentType,
+        metadata,
+        ifAbsent: true,
+        signal: abort,
+      });
+      if (tries > 1 && (await ledger.releaseHold('store')))
+        logger.info({ hold: 'store' }, 'the store takes images again');
+      if (put === 'stored') {
+        return {
+          kind: 'stored',
+          image: {
+            key,
+            content_type: received.contentType,
+            bytes: received.bytes,
+            width: received.width,
+            height: received.height,
+            sha256: received.sha256,
+            seed: Number(metadata.seed),
+          },
+        };
+      }
+      const there = await store.head(key, { signal: abort });
+      const image = there && imageOf(there, job.id);
+      if (image !== undefined) return { kind: 'stored', image };
+      return { kind: 'refused', detail: `There is already another object at ${key}.` };
+    } catch (error) {
+      if (abort.aborted) return { kind: 'gave_up' };
+      if (error instanceof StoreError && error.kind === 'invalid')
+        return { kind: 'refused', detail: 'The store refuses the image.' };
+      const isNew = await ledger.setHold(
+        'store',
+        'The store does not take images. What was paid for is kept and tried again; no new call is made until it does.',
+      );
+      logger[isNew ? 'error' : 'warn'](
+        { err: error, job: job.id, key, tries, hold: 'store' },
+        'an image cannot be stored and is tried again',
+      );
+      await clock.sleep(500 + backoff(Math.min(tries, 6), FIRST_WAIT_MS), abort);
+      if (abort.aborted) return { kind: 'gave_up' };
+    }
+  }
+}
+
+/** What is written beside an image: whose it is, what it cost, and what proves it whole. */
+export function imageMetadata(job: Job, call: string, image: ReceivedImage, facts: AnswerFacts) {
+  return {
+    job: job.id,
+    call,
+    seed: String(facts.seed ?? (typeof job.input.seed === 'number' ? job.input.seed : 0)),
+    sha256: image.sha256,
+    width: String(image.width),
+    height: String(image.height),
+    ...(facts.cost === undefined ? {} : { cost: String(toCredits(facts.cost)) }),
+    ...(facts.requestId === undefined ? {} : { 'request-id': facts.requestId }),
+  };
+}
+
+/** The image of a job that lies in the store already, from an earlier call whose worker was lost. */
+export async function findImage(
+  job: Job,
+  store: Store,
+): Promise<{ readonly image: Image; readonly call: string; readonly cost: number | undefined } | undefined> {
+  for await (const { key } of store.list(`${imageKey(job.id)}.`, { limit: 5 })) {
+    const info = await store.head(key);
+    const image = info && imageOf(info, job.id);
+    if (info === undefined || image === undefined) continue;
+    return {
+      image,
+      call: info.metadata.call ?? '',
+      cost: info.metadata.cost === undefined ? undefined : Number(info.metadata.cost),
+    };
+  }
+  return undefined;
+}
+
+function imageOf(info: ObjectInfo, job: string): Image | undefined {
+  const { metadata } = info;
+  if (metadata.job !== job || metadata.sha256 === undefined) return undefined;
+  return {
+    key: info.key,
+    content_type: info.contentType,
+    bytes: info.bytes,
+    width: Number(metadata.width),
+    height: Number(metadata.height),
+    sha256: metadata.sha256,
+    seed: Number(metadata.seed),
+  };
+}

@@ -1,0 +1,25 @@
+import type { Dispatcher } from 'undici';
+
+/** Told when a request begins to be written to a connected socket. */
+export type OnSent = () => void;
+
+/**
+ * Tells a failed call that never left from one that may have been carried out: undici calls `onRequestStart` just
+ * before it writes the request's head to a connected socket (undici lib/dispatcher/client-h1.js, `writeH1`).
+ */
+export function noteSent(onSent: OnSent): Dispatcher.DispatcherComposeInterceptor {
+  return (dispatch) => (options, handler) => {
+    const noted: Dispatcher.DispatchHandler = {
+      onRequestStart: (controller, context) => {
+        onSent();
+        handler.onRequestStart?.(controller, context);
+      },
+      onRequestUpgrade: (...args) => handler.onRequestUpgrade?.(...args),
+      onResponseStart: (...args) => handler.onResponseStart?.(...args),
+      onResponseData: (...args) => handler.onResponseData?.(...args),
+      onResponseEnd: (...args) => handler.onResponseEnd?.(...args),
+      onResponseError: (...args) => handler.onResponseError?.(...args),
+    };
+    return dispatch(options, noted);
+  };
+}

@@ -1,0 +1,181 @@
+import { join } from 'node:path';
+import type { Clock } from '@renderyard/shared/clock';
+import type { Config } from '@renderyard/shared/config';
+import { estimateCost } from '@renderyard/shared/credits/estimate';
+import { createLedger } from '@renderyard/shared/credits/ledger';
+import { newId } from '@renderyard/shared/ids';
+import { feed } from '@renderyard/shared/job/feed';
+import { createJobStore } from '@renderyard/shared/job/job-store';
+import { createTicketQueue } from '@renderyard/shared/job/ticket-queue';
+import type { StopPhase } from '@renderyard/shared/lifecycle';
+import type { Logger } from '@renderyard/shared/logger';
+import { DEFAULT_MODEL } from '@renderyard/shared/model/model';
+import { connectRedis } from '@renderyard/shared/redis/connect';
+import { createGeneration } from '@renderyard/shared/redis/generation';
+import { keyPrefix, queuePrefix } from '@renderyard/shared/redis/keys';
+import { GenerationLostError } from '@renderyard/shared/redis/script';
+import { loadSecretKey } from '@renderyard/shared/secret-key';
+import { openStore } from '@renderyard/shared/store/open-store';
+import { createProber } from './credits/prober.ts';
+import { createUpkeep } from './maintenance/upkeep.ts';
+import { createCallsInFlight } from './render/calls-in-flight.ts';
+import { render } from './render/render.ts';
+import { createRescue } from './render/rescue.ts';
+import { createSegmindClient } from './segmind/client.ts';
+import { createTicketWorker } from './worker.ts';
+
+/** Of the last phase: what is still open then is left to the process's end. */
+const CLOSE_MS = 3000;
+/** After calls were broken off, time to write down that their outcome is unknown. */
+const RECORD_MS = 5000;
+
+/** Puts a worker together and starts it. Resolves when it takes tickets. */
+export async function startWorker(options: {
+  readonly config: Config;
+  readonly redisUrl: string;
+  readonly apiKey: string;
+  /** For large bodies on their way, and paid images that could not be stored yet. */
+  readonly dataFolder: string;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}): Promise<{ readonly phases: readonly StopPhase[] }> {
+  const { config, clock, logger } = options;
+  const prefix = keyPrefix(config.REDIS_PREFIX);
+  const worker = newId('wrk');
+  const stopping = new AbortController();
+  const abort = new AbortController();
+
+  const redis = connectRedis(options.redisUrl, 'worker', logger);
+  const generation = createGeneration(redis, prefix);
+  await generation.join();
+  const ledger = createLedger({ redis, prefix, generation });
+  const jobs = createJobStore({ redis, prefix, generation });
+  const queue = createTicketQueue({ redis, prefix: queuePrefix(config.REDIS_PREFIX) });
+  const signingKey = await loadSecretKey({ setting: config.SECRET_KEY, dataDir: config.DATA_DIR });
+  const store = openStore({ ...config, publicUrl: config.PUBLIC_URL, signingKey });
+  const segmind = createSegmindClient({
+    baseUrl: config.SEGMIND_BASE_URL,
+    apiKey: options.apiKey,
+    timeoutMs: config.SEGMIND_TIMEOUT_MS,
+    maxImageBytes: config.MAX_IMAGE_BYTES,
+    spoolFolder: join(options.dataFolder, 'spool', worker),
+    clock,
+  });
+  const estimate = estimateCost({ model: DEFAULT_MODEL, steps: 30, width: 1024, height: 1024 }, config.CREDIT_ESTIMATE);
+  const prober = createProber({
+    segmind,
+    ledger,
+    worker,
+    floor: config.floor,
+    resume: config.resume,
+    estimate,
+    logger,
+    signal: abort.signal,
+  });
+  const calls = createCallsInFlight({ ledger, logger });
+  const rescue = createRescue({ folder: join(options.dataFolder, 'rescue'), logger });
+  const window = config.FEED_WINDOW;
+
+  const onError = async (error: unknown) => {
+    if (!(error instanceof GenerationLostError)) return logger.warn({ err: error }, 'upkeep failed and is tried again');
+    await generation.join();
+    logger.error('Redis was emptied or replaced; single jobs that it held are gone');
+  };
+
+  const tickets = createTicketWorker({
+    redis,
+    prefix: queuePrefix(config.REDIS_PREFIX),
+    concurrency: config.WORKER_CONCURRENCY,
+    perMinute: config.SEGMIND_RPM,
+    lockMs: config.LOCK_MS,
+    logger,
+    render: (ticket) =>
+      render(ticket, {
+        jobs,
+        ledger,
+        prober,
+        store,
+        segmind,
+        calls,
+        rescue,
+        clock,
+        logger,
+        worker,
+        creditEstimate: config.CREDIT_ESTIMATE,
+        limits: {
+          floor: config.floor,
+          slots: config.SEGMIND_CONCURRENCY,
+          perMinute: config.SEGMIND_RPM,
+          timeoutMs: config.SEGMIND_TIMEOUT_MS,
+          trialMs: config.CREDIT_PROBE_MS,
+        },
+        policy: {
+          attempts: config.RENDER_ATTEMPTS,
+          backoffMs: config.RENDER_BACKOFF_MS,
+          uncertainRetries: config.UNCERTAIN_RETRIES,
+          trialMs: config.CREDIT_PROBE_MS,
+        },
+        stopping: stopping.signal,
+        abort: abort.signal,
+      }),
+    onEnding: (ending) => {
+      if (ending.kind === 'deferred' && ending.reason === 'rate') queue.rateLimit(ending.afterMs).catch(onError);
+      if (!stopping.signal.aborted) feed({ jobs, queue, window }).catch(onError);
+    },
+  });
+  const upkeep = createUpkeep({
+    ledger,
+    jobs,
+    queue,
+    store,
+    prober,
+    clock,
+    logger,
+    worker,
+    window,
+    trialMs: config.CREDIT_PROBE_MS,
+    retentionMs: config.RETENTION_HOURS * 3_600_000,
+    onError,
+  });
+
+  await rescue
+    .storeKept(store)
+    .catch((error: unknown) =>
+      logger.error({ err: error }, 'paid images that an earlier process kept on disk cannot be stored yet'),
+    );
+  upkeep.start();
+  tickets.run();
+
+  return {
+    phases: [
+      {
+        name: 'take no more tickets',
+        deadlineMs: 2000,
+        stop: () => {
+          stopping.abort();
+          return tickets.quiet();
+        },
+      },
+      { name: 'let calls in flight end', deadlineMs: config.SHUTDOWN_GRACE_MS, stop: () => tickets.idle() },
+      {
+        name: 'break off calls in flight',
+        deadlineMs: RECORD_MS,
+        stop: () => {
+          abort.abort();
+          return tickets.idle();
+        },
+      },
+      {
+        name: 'close',
+        deadlineMs: CLOSE_MS,
+        stop: async () => {
+          calls.stop();
+          await upkeep.stop();
+          await tickets.close();
+          await Promise.all([queue.close(), segmind.close(), store.close()]);
+          await redis.quit();
+        },
+      },
+    ],
+  };
+}

@@ -1,0 +1,99 @@
+import type { Ticket } from '@renderyard/shared/job/job-store';
+import { RENDER_QUEUE } from '@renderyard/shared/job/ticket-queue';
+import type { Logger } from '@renderyard/shared/logger';
+import type { Redis } from '@renderyard/shared/redis/connect';
+import { type Job as BullJob, DelayedError, Worker } from 'bullmq';
+import type { Ending } from './render/ending.ts';
+
+/** BullMQ counts tickets whose worker died and fails them for good at its limit; ours may come back for ever. */
+const NEVER_FAILS = 1_000_000_000;
+/** A hundredth more than the mean distance between calls; see the pace in credits/ledger.ts. */
+const PACE_MARGIN = 1.01;
+/** After an error of our own a ticket is looked at again so much later, in milliseconds. */
+const AFTER_ERROR_MS = 5000;
+
+export interface TicketWorker {
+  /** Starts taking tickets. */
+  run(): void;
+  /** Takes no more tickets; those taken go on. */
+  quiet(): Promise<void>;
+  /** Lets go of BullMQ without waiting for tickets. */
+  close(): Promise<void>;
+  /** Resolves when no ticket is being worked on. */
+  idle(): Promise<void>;
+  readonly active: number;
+}
+
+/** Takes tickets from BullMQ and translates endings into its terms: the only file that knows them. */
+export function createTicketWorker(options: {
+  readonly redis: Redis;
+  readonly prefix: string;
+  readonly concurrency: number;
+  /** Calls a minute over all workers. */
+  readonly perMinute: number;
+  readonly lockMs: number;
+  readonly render: (ticket: Ticket) => Promise<Ending>;
+  /** Told of every ending, after which there may be room for another ticket. */
+  readonly onEnding: (ending: Ending) => void;
+  readonly logger: Logger;
+}): TicketWorker {
+  const { render, onEnding, logger } = options;
+  const active = new Set<Promise<void>>();
+
+  async function process(ticket: BullJob<Ticket>, token: string | undefined): Promise<void> {
+    let ending: Ending;
+    try {
+      ending = await render(ticket.data);
+    } catch (error) {
+      logger.error({ err: error, job: ticket.data.job }, 'a ticket could not be worked on and is looked at again');
+      ending = { kind: 'deferred', reason: 'error', afterMs: AFTER_ERROR_MS };
+    }
+    onEnding(ending);
+    if (ending.kind === 'retry' || ending.kind === 'deferred' || ending.kind === 'uncertain') {
+      await ticket.moveToDelayed(Date.now() + Math.max(ending.afterMs, 1), token);
+      throw new DelayedError();
+    }
+  }
+
+  const worker = new Worker<Ticket>(
+    RENDER_QUEUE,
+    (ticket, token) => {
+      const run = process(ticket, token);
+      const settled = run.then(
+        () => undefined,
+        () => undefined,
+      );
+      active.add(settled);
+      void settled.then(() => active.delete(settled));
+      return run;
+    },
+    {
+      connection: options.redis,
+      prefix: options.prefix,
+      concurrency: options.concurrency,
+      autorun: false,
+      limiter: { max: 1, duration: Math.ceil((60_000 / options.perMinute) * PACE_MARGIN) },
+      lockDuration: options.lockMs,
+      stalledInterval: Math.max(1000, Math.floor(options.lockMs / 4)),
+      maxStalledCount: NEVER_FAILS,
+      removeOnComplete: { count: 0 },
+      removeOnFail: { count: 0 },
+    },
+  );
+  worker.on('error', (error) => logger.warn({ err: error }, 'the queue reports an error'));
+  worker.on('stalled', (ticket) => logger.warn({ ticket }, 'the worker of a ticket was lost; the ticket runs again'));
+
+  return {
+    run() {
+      worker.run().catch((error: unknown) => logger.error({ err: error }, 'the queue cannot be read'));
+    },
+    quiet: () => worker.pause(true),
+    close: () => worker.close(true),
+    async idle() {
+      while (active.size > 0) await Promise.all(active);
+    },
+    get active() {
+      return active.size;
+    },
+  };
+}
