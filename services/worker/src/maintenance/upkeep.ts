@@ -21,7 +21,7 @@ export interface UpkeepDependencies {
   /** `CREDIT_PROBE_MS`. */
   readonly trialMs: number;
   readonly retentionMs: number;
-  /** Called when Redis is not the one this process knows. */
+  /** Told when a round failed; the next is a second away. */
   readonly onError: (error: unknown) => Promise<void>;
 }
 
@@ -39,13 +39,11 @@ export function createUpkeep(deps: UpkeepDependencies) {
   const { ledger, jobs, queue, clock, worker } = deps;
   const stopped = new AbortController();
   let running: Promise<void> | undefined;
-  let woken: () => void = () => undefined;
 
   async function tick(): Promise<void> {
     await ledger.reap(deps.trialMs);
-    const holds = await ledger.holds(clock.now());
-    await endHolds(holds);
-    await followHolds(holds);
+    await endHolds(await ledger.holds(clock.now()));
+    await followHolds();
     await jobs.unpark();
     await feed(deps);
     if (await ledger.takeTurn('repair', worker, REPAIR_MS)) {
@@ -70,16 +68,12 @@ export function createUpkeep(deps: UpkeepDependencies) {
   }
 
   /** Pauses the queue while the whole account is held, so that no worker takes tickets only to put them back. */
-  async function followHolds(holds: readonly Hold[]): Promise<void> {
+  async function followHolds(): Promise<void> {
     const now = clock.now();
-    const standing = (await ledger.holds(now)).filter(
-      (hold) =>
-        !hold.name.startsWith('model:') && hold.name !== 'rate' && !(hold.trialAt !== undefined && hold.trialAt <= now),
-    );
-    const paused = await queue.isPaused();
-    if (standing.length > 0 && !paused) await queue.pause();
-    if (standing.length === 0 && paused) await queue.resume();
-    if (holds.length > 0 && standing.length === 0) woken();
+    const keepsAll = (hold: Hold) =>
+      !hold.name.startsWith('model:') && hold.name !== 'rate' && (hold.trialAt ?? Infinity) > now;
+    const held = (await ledger.holds(now)).some(keepsAll);
+    if (held !== (await queue.isPaused())) await (held ? queue.pause() : queue.resume());
   }
 
   async function loop(): Promise<void> {
@@ -87,14 +81,11 @@ export function createUpkeep(deps: UpkeepDependencies) {
       try {
         await tick();
       } catch (error) {
-        await deps.onError(error);
+        await deps
+          .onError(error)
+          .catch((again: unknown) => deps.logger.warn({ err: again }, 'upkeep cannot recover yet'));
       }
-      await Promise.race([
-        clock.sleep(TICK_MS * (0.75 + Math.random() / 2), stopped.signal),
-        new Promise<void>((resolve) => {
-          woken = resolve;
-        }),
-      ]);
+      await clock.sleep(TICK_MS * (0.75 + Math.random() / 2), stopped.signal);
     }
   }
 
