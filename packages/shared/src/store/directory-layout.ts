@@ -33,11 +33,17 @@ export function pathOfKey(key: string, options: LayoutOptions): string[] {
 
 /** The names on disk of one segment of a key: one, or more where it is long. */
 export function namesOfSegment(segment: string, folder: boolean, { fold }: LayoutOptions): string[] {
-  const units = Array.from(segment, (character, i) => {
-    const escaped = character === '%' || (character === '.' && (folder || i === 0)) || (fold && hasCase(character));
-    return escaped ? encodeBytes(character) : character;
-  });
-  if (!folder && !units.includes('.')) units.push(FILE);
+  const units = Array.from(segment, (character) =>
+    character === '%' || (character === '.' && folder) || (fold && hasCase(character))
+      ? encodeBytes(character)
+      : character,
+  );
+  const names = cut(units);
+  return folder || names.some((name) => name.includes('.')) ? names : cut([...units, FILE]);
+}
+
+/** Joins what belongs together to names that are not too long and do not begin with a dot. */
+function cut(units: readonly string[]): string[] {
   const names: string[] = [];
   let name = '';
   for (const unit of units) {
@@ -45,7 +51,7 @@ export function namesOfSegment(segment: string, folder: boolean, { fold }: Layou
       names.push(name + MORE);
       name = '';
     }
-    name += unit;
+    name += name === '' && unit === '.' ? encodeBytes(unit) : unit;
   }
   return [...names, name];
 }

@@ -27,7 +27,10 @@ type Walk = ListingOptions & LayoutOptions;
  * The keys below a root that begin with the prefix and sort after `after`, in the order of `compareKeys`, each with
  * the path of its file. Folders that can have none of them are not read.
  */
-export async function* listKeys(root: Root, given: ListingOptions): AsyncGenerator<{ key: string; path: string }> {
+export async function* listKeys(
+  root: Pick<Root, 'path' | 'folders' | 'layout'>,
+  given: ListingOptions,
+): AsyncGenerator<{ key: string; path: string }> {
   const options = { ...given, ...root.layout };
   const folder = options.prefix.slice(0, options.prefix.lastIndexOf('/') + 1);
   const names = folder

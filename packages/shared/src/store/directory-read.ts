@@ -30,13 +30,11 @@ export async function openObject(
     const handle = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK).catch(
       unless('ENOENT', 'ENOTDIR', 'ELOOP'),
     );
-    if (handle === undefined || !(await root.folders.exists(dirname(path)))) {
-      await handle?.close();
-      return undefined;
-    }
+    if (handle === undefined) return undefined;
     try {
       const stats = await handle.stat({ bigint: true });
-      const info = stats.isFile() ? await describe(root, key, path, stats) : undefined;
+      const ours = stats.isFile() && (await root.folders.exists(dirname(path)));
+      const info = ours ? await describe(root, key, path, stats) : undefined;
       if (info !== undefined && info !== 'replaced') return { handle, info };
       await handle.close();
       return info;

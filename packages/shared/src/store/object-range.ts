@@ -25,6 +25,18 @@ export function resolveRange(range: ByteRange, bytes: number): { start: number; 
   return { start, end };
 }
 
+/**
+ * Reads a Range header of one range of bytes (RFC 9110, 14.2).
+ * @returns undefined for any other: several ranges, other units, or nonsense, which a server may answer in full.
+ */
+export function parseRange(header: string | undefined): ByteRange | undefined {
+  const [, first, last] = /^bytes=(\d{0,15})-(\d{0,15})$/.exec(header?.trim() ?? '') ?? [];
+  if (first === undefined || last === undefined || (first === '' && last === '')) return undefined;
+  if (first === '') return { suffix: Number(last) };
+  if (last === '') return { start: Number(first) };
+  return Number(last) < Number(first) ? undefined : { start: Number(first), end: Number(last) };
+}
+
 function isLength(value: number): boolean {
   return Number.isSafeInteger(value) && value >= 0;
 }

@@ -30,6 +30,8 @@ const IDLE_TIMEOUT_MS = 60_000;
 /** A request that waits for a free connection counts as connecting, so there must be more than are ever used at once. */
 const MAX_CONNECTIONS = 256;
 
+const SILENT = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
+
 export interface S3StoreOptions {
   readonly bucket: string;
   /** Put before every key, with a "/" between. At most 100 bytes. */
@@ -237,6 +239,8 @@ function clientConfig({ forcePathStyle, endpoint, region, credentials }: S3Store
     responseChecksumValidation: 'WHEN_REQUIRED',
     // Retries are ours: the SDK's cannot open a file again, and hide whether an earlier attempt may have worked.
     maxAttempts: 1,
+    // It would write warnings of its own to the console, about bodies that it cannot send again.
+    logger: SILENT,
     requestHandler: {
       connectionTimeout: CONNECT_TIMEOUT_MS,
       socketTimeout: IDLE_TIMEOUT_MS,
