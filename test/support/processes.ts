@@ -8,7 +8,7 @@ const LOG_LINES = 10_000;
 /** One line of a service's log. What is no JSON stands in `text`. */
 export type LogLine = Readonly<Record<string, unknown>>;
 
-/** One of our services as a process of its own. */
+/** One of our services, or something like it, as a process of its own. */
 export interface ServiceProcess extends AsyncDisposable {
   readonly pid: number;
   /** Where it listens, as it said itself. @throws {Error} for a service that does not listen. */
@@ -24,8 +24,11 @@ export interface ServiceProcess extends AsyncDisposable {
   untilLog(fits: (line: LogLine) => boolean, patienceMs?: number): Promise<LogLine>;
 }
 
-export interface ServiceOptions {
-  readonly service: 'api' | 'worker' | 'simulator' | 'standalone';
+export interface ProcessOptions {
+  /** For messages. */
+  readonly name: string;
+  /** What Node is to run. */
+  readonly file: string;
   /** All that it gets besides `PATH` and `HOME`: nothing of the developer's own settings. */
   readonly env?: Readonly<Record<string, string>>;
   readonly args?: readonly string[];
@@ -43,23 +46,33 @@ function parseLine(line: string): LogLine {
   return { text: line };
 }
 
+export interface ServiceOptions extends Omit<ProcessOptions, 'name' | 'file'> {
+  readonly service: 'api' | 'worker' | 'simulator' | 'standalone';
+}
+
+/** Starts a service as users start it; see `startProcess`. */
+export function startService({ service, ...options }: ServiceOptions): Promise<ServiceProcess> {
+  return startProcess({ ...options, name: service, file: join(REPOSITORY, 'services', service, 'src/main.ts') });
+}
+
 /**
- * Starts a service as users start it and waits until it says that it is ready. It ends with the test that started it
+ * Runs a file with Node and waits until it says that it is ready. It ends with the test that started it
  * (`await using`), or with the test's process.
  * @throws {Error} with its last lines, when it ends or the time passes before it is ready.
  */
-export async function startService({
-  service,
+export async function startProcess({
+  name,
+  file,
   env = {},
   args = [],
   readyMs = 30_000,
-}: ServiceOptions): Promise<ServiceProcess> {
+}: ProcessOptions): Promise<ServiceProcess> {
   const logs: LogLine[] = [];
   const waiting = new Set<(line: LogLine) => void>();
   const { PATH, HOME } = process.env;
   const started = startGuarded({
     command: process.execPath,
-    args: [join(REPOSITORY, 'services', service, 'src/main.ts'), ...args],
+    args: [file, ...args],
     cwd: REPOSITORY,
     env: { PATH, HOME, NODE_COMPILE_CACHE: join(CACHE, 'compiled'), ...env },
     ipc: true,
@@ -75,7 +88,7 @@ export async function startService({
   const within = async <T>(what: string, patienceMs: number, promise: Promise<T>): Promise<T> => {
     let timer: NodeJS.Timeout | undefined;
     const failed = new Promise<never>((_, reject) => {
-      const fail = (why: string, output: string) => reject(new Error(`${service} ${why} before ${what}:\n${output}`));
+      const fail = (why: string, output: string) => reject(new Error(`${name} ${why} before ${what}:\n${output}`));
       timer = setTimeout(() => fail(`took longer than ${patienceMs} ms`, JSON.stringify(logs.slice(-10))), patienceMs);
       void started.exited.then((end) => fail(`ended (${end.signal ?? `code ${end.code}`})`, end.output));
     });
@@ -105,7 +118,7 @@ export async function startService({
     logs,
     exited: started.exited,
     get url() {
-      if (url === undefined) throw new Error(`${service} does not listen.`);
+      if (url === undefined) throw new Error(`${name} does not listen.`);
       return url;
     },
     kill: started.kill,

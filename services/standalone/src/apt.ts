@@ -37,8 +37,9 @@ export async function createApt(options: {
   readonly folder: string;
   readonly lists: 'machine' | 'own';
   readonly env: Readonly<Record<string, string | undefined>>;
+  readonly signal?: AbortSignal;
 }): Promise<Apt> {
-  const { folder, lists, env } = options;
+  const { folder, lists, env, signal } = options;
   const config = join(folder, 'apt.conf');
   const own = (name: string) => join(folder, name);
   await mkdir(own('cache/archives/partial'), { recursive: true });
@@ -70,6 +71,7 @@ Acquire::https::Timeout "20";
         cwd,
         env: { ...env, LC_ALL: 'C' },
         timeout: TIMEOUT_MS,
+        signal,
         maxBuffer: 16 * 1024 * 1024,
       });
       return done.stdout;

@@ -51,14 +51,20 @@ async function describeUnpacked(folder: string): Promise<UnpackedPackages | unde
   return { root, programs: join(root, 'usr/bin'), libraries: [...libraries].sort() };
 }
 
-async function fetchPackages(set: PackageSet, work: string, env: Readonly<Record<string, string | undefined>>) {
+async function fetchPackages(options: {
+  readonly set: PackageSet;
+  readonly work: string;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly signal?: AbortSignal;
+}) {
+  const { set, work } = options;
   let last: unknown;
   // The machine's lists cost nothing; where there are none, or what they name is gone, fresh ones take some seconds.
   for (const lists of ['machine', 'own'] as const) {
     const folder = join(work, `apt-${lists}`);
     const debs = join(work, `debs-${lists}`);
     await mkdir(debs, { recursive: true });
-    const apt = await createApt({ folder, lists, env });
+    const apt = await createApt({ ...options, folder, lists });
     try {
       if (lists === 'own') await apt.update();
       const planned = await apt.plan(set.packages);
@@ -71,6 +77,7 @@ async function fetchPackages(set: PackageSet, work: string, env: Readonly<Record
       await apt.download(needed, debs);
       return { debs, needed };
     } catch (error) {
+      options.signal?.throwIfAborted();
       if (!(error instanceof AptError)) throw error;
       last = error;
     }
@@ -97,8 +104,9 @@ export async function unpackDebianPackages(options: {
   readonly into: string;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly renew?: boolean;
+  readonly signal?: AbortSignal;
 }): Promise<UnpackedPackages> {
-  const { set, into, env, renew = false } = options;
+  const { set, into, env, renew = false, signal } = options;
   const folder = join(into, await describeSystem(), set.name);
   const there = renew ? undefined : await describeUnpacked(folder);
   if (there !== undefined) return there;
@@ -113,7 +121,7 @@ export async function unpackDebianPackages(options: {
     const meanwhile = await stat(folder).catch(() => undefined);
     if (meanwhile === undefined || (renew && meanwhile.mtimeMs < startedAt)) {
       await rm(work, { recursive: true, force: true });
-      const { debs, needed } = await fetchPackages(set, work, env);
+      const { debs, needed } = await fetchPackages({ set, work, env, ...(signal === undefined ? {} : { signal }) });
       await unpack(join(work, 'done'), debs, needed);
       await rm(folder, { recursive: true, force: true });
       await rename(join(work, 'done'), folder);

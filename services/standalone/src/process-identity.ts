@@ -12,6 +12,9 @@ export interface ProcessIdentity {
   readonly place: string;
 }
 
+/** Instead of a start: of a process that is dead but that its parent has not asked about. */
+const ENDED = 'ended';
+
 function place(): string {
   try {
     // The boot id changes with each boot, the namespace with each container.
@@ -26,7 +29,7 @@ async function startOf(pid: number): Promise<string> {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
     // proc(5): the name in parentheses may hold anything; after it come the state and, 19 fields on, `starttime`.
     const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-    return /[ZX]/.test(fields[0] ?? '') ? 'ended' : (fields[19] ?? '');
+    return /[ZX]/.test(fields[0] ?? '') ? ENDED : (fields[19] ?? '');
   } catch {
     const { stdout } = await promisify(execFile)('ps', ['-o', 'lstart=', '-p', String(pid)]).catch(() => ({
       stdout: '',
@@ -52,5 +55,6 @@ export async function isRunning(identity: ProcessIdentity): Promise<'yes' | 'no'
     if ((error as NodeJS.ErrnoException).code === 'ESRCH') return 'no';
   }
   const started = await startOf(identity.pid);
+  if (started === ENDED) return 'no';
   return started === identity.started || identity.started === '' ? 'yes' : 'no';
 }

@@ -32,6 +32,8 @@ export interface RedisServerOptions {
   readonly source?: RedisSource;
   /** Told what takes time. */
   readonly notice?: (text: string) => void;
+  /** Gives up the search for a Redis, which may be a download. */
+  readonly signal?: AbortSignal;
   /** Called with each line that Redis writes. */
   readonly onLine?: (line: string) => void;
 }
@@ -109,11 +111,11 @@ async function untilReady(server: GuardedProcess, ready: Promise<void>): Promise
  * @throws {NoRedisError} when there is none, {RedisStartError} when it does not start.
  */
 export async function startRedis(options: RedisServerOptions): Promise<RedisServer> {
-  const { persistence, env, notice, onLine } = options;
+  const { persistence, onLine } = options;
   const home = resolve(options.dataDir);
   const dir = join(home, 'redis');
   const packagesDir = options.packagesDir ?? join(home, 'packages');
-  const source = options.source ?? (await findRedis({ packagesDir, env, ...(notice === undefined ? {} : { notice }) }));
+  const source = options.source ?? (await findRedis({ ...options, packagesDir }));
   await mkdir(dir, { recursive: true });
   await chmod(dir, 0o700);
   const record = join(dir, 'process.json');

@@ -38,10 +38,16 @@ async function versionOf(file: string, env: Env): Promise<string | undefined> {
 const isRecent = (version: string | undefined): version is string =>
   version !== undefined && Number.parseInt(version, 10) >= OLDEST;
 
-async function findInPackages(packagesDir: string, env: Env, notice: (text: string) => void): Promise<RedisSource> {
+async function findInPackages(options: Parameters<typeof findRedis>[0]): Promise<RedisSource> {
+  const { packagesDir, env, notice } = options;
   for (const renew of [false, true]) {
-    notice('No Redis on the PATH: using the package of the distribution, unpacked, not installed.');
-    const { programs, libraries } = await unpackDebianPackages({ set: PACKAGES, into: packagesDir, env, renew });
+    notice?.('No Redis on the PATH: using the package of the distribution, unpacked, not installed.');
+    const { programs, libraries } = await unpackDebianPackages({
+      ...options,
+      set: PACKAGES,
+      into: packagesDir,
+      renew,
+    });
     const file = join(programs, 'redis-server');
     const withLibraries = { ...env, LD_LIBRARY_PATH: [...libraries, env.LD_LIBRARY_PATH].filter(Boolean).join(':') };
     const version = await versionOf(file, withLibraries);
@@ -77,8 +83,9 @@ export async function findRedis(options: {
   readonly env: Env;
   /** Told what takes time. */
   readonly notice?: (text: string) => void;
+  readonly signal?: AbortSignal;
 }): Promise<RedisSource> {
-  const { packagesDir, env, notice = () => undefined } = options;
+  const { env } = options;
   const tried: string[] = [];
   for (const program of ['valkey-server', 'redis-server']) {
     const file = await findOnPath([program], env);
@@ -89,7 +96,7 @@ export async function findRedis(options: {
   }
   if (tried.length === 0) tried.push('no valkey-server or redis-server on the PATH');
   try {
-    return await findInPackages(packagesDir, env, notice);
+    return await findInPackages(options);
   } catch (error) {
     if (!(error instanceof PackagesError)) throw error;
     tried.push(error.message.replace(/\.$/, ''));

@@ -1,0 +1,18 @@
+/** What is printed when all of it runs: where it is, and how to try it. */
+export function greet(options: {
+  readonly url: string;
+  readonly dataDir: string;
+  readonly simulate: boolean;
+  readonly needsKey: boolean;
+}): string {
+  const { url, dataDir, simulate, needsKey } = options;
+  return `
+Renderyard runs: ${url}
+Try it:
+
+  curl -s '${url}/v1/jobs' -H 'content-type: application/json' \\${needsKey ? "\n    -H 'authorization: Bearer YOUR_KEY' \\" : ''}
+    -H 'prefer: wait=30' -d '{"input":{"prompt":"a lighthouse at dawn"}}'
+
+${simulate ? 'SIMULATION: no SEGMIND_API_KEY is set. Images are drawn by the simulator; nothing is rendered, nothing costs.\n' : ''}Data and logs lie in ${dataDir}. Ctrl-C stops all of it.
+`;
+}

@@ -1,0 +1,89 @@
+import { join, resolve } from 'node:path';
+import { systemClock } from '@renderyard/shared/clock';
+import { createLifecycle } from '@renderyard/shared/lifecycle';
+import { createLogger, redact } from '@renderyard/shared/logger';
+import { type Environment, SettingsError } from '@renderyard/shared/settings';
+import { greet } from './greeting.ts';
+import { createLogRelay } from './log-relay.ts';
+import { createStandalone, type ServiceFiles } from './standalone.ts';
+import { readStandaloneSettings, type StandaloneSettings } from './standalone-settings.ts';
+
+const say = (text: string) => process.stdout.write(`${text}\n`);
+const warn = (text: string) => process.stderr.write(`${redact(text)}\n`);
+
+/** What a person is told of an error: errors that we name explain themselves, of others the place matters. */
+function explain(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  return error.constructor === Error || error instanceof TypeError ? (error.stack ?? error.message) : error.message;
+}
+
+function readOrExplain(env: Environment): StandaloneSettings | undefined {
+  try {
+    return readStandaloneSettings(env);
+  } catch (error) {
+    if (!(error instanceof SettingsError)) throw error;
+    warn(error.message);
+    return undefined;
+  }
+}
+
+/**
+ * The all-in-one process, from its settings to its end. It resolves when all of it runs, or when it cannot start; the
+ * process then ends by itself, with code 1.
+ */
+export async function runStandalone({ env, files }: { env: Environment; files: ServiceFiles }): Promise<void> {
+  const settings = readOrExplain(env);
+  if (settings === undefined) {
+    process.exitCode = 1;
+    return;
+  }
+  // A terminal that was closed is told nothing more; that is no reason to die in the middle of stopping.
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
+  const dataDir = resolve(settings.dataDir);
+  const logs = createLogRelay(join(dataDir, 'logs'), warn);
+  const toFile = logs.fileOf('standalone');
+  const logger = createLogger({
+    service: 'standalone',
+    level: 'info',
+    secrets: [env.SEGMIND_API_KEY],
+    destination: { write: (line) => toFile(line.trimEnd()) },
+  });
+  const notice = (text: string) => {
+    logger.info(text);
+    warn(text);
+  };
+  const standalone = createStandalone({ settings, env, files, logs, clock: systemClock, notice });
+  const lifecycle = createLifecycle({
+    logger,
+    phases: () => {
+      say('Stopping: what is being rendered is finished first. Ctrl-C again ends at once.');
+      return standalone.phases();
+    },
+    process: {
+      on: process.on.bind(process),
+      exit: (code) => {
+        if (code !== 0) standalone.kill();
+        logs.close();
+        process.exit(code);
+      },
+    },
+  });
+  process.on('SIGHUP', () => process.kill(process.pid, 'SIGTERM'));
+  const fail = async (error: unknown) => {
+    logger.error({ err: error }, 'ends');
+    warn(`\n${explain(error)}`);
+    await lifecycle.stop('failed');
+    logs.close();
+    process.exit(1);
+  };
+  void standalone.gaveUp.then(fail);
+  try {
+    const { url } = await standalone.start();
+    const needsKey = (env.RENDERYARD_API_KEYS ?? '').trim() !== '';
+    say(greet({ url, dataDir, simulate: settings.simulate, needsKey }));
+    process.send?.({ ready: true, url });
+  } catch (error) {
+    // Told to stop while it started: the lifecycle sees to the end.
+    if (!lifecycle.stopping) await fail(error);
+  }
+}

@@ -1,0 +1,177 @@
+import { randomBytes } from 'node:crypto';
+import { mkdir } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import type { Clock } from '@renderyard/shared/clock';
+import type { StopPhase } from '@renderyard/shared/lifecycle';
+import { checkPort } from './check-port.ts';
+import { claimDataDir } from './claim-data-dir.ts';
+import type { LockFile } from './lock-file.ts';
+import type { LogRelay } from './log-relay.ts';
+import { startRedis } from './redis-server.ts';
+import { type ServiceProcess, startServiceProcess } from './service-process.ts';
+import type { StandaloneSettings } from './standalone-settings.ts';
+import { type GaveUpError, type Running, type Supervised, supervise } from './supervisor.ts';
+
+type Service = 'api' | 'worker' | 'simulator';
+type Env = Readonly<Record<string, string | undefined>>;
+
+/** What a phase of stopping may take beyond what the process it stops may take. */
+const MARGIN_MS = 1_000;
+const START_STOP_MS = 5_000;
+const API_STOP_MS = 10_000;
+const SIMULATOR_STOP_MS = 3_000;
+const REDIS_STOP_MS = 12_000;
+
+/** The main.ts of each service. */
+export type ServiceFiles = Readonly<Record<Service, string>>;
+
+/** All of Renderyard as one: Redis, the simulator where there is no key, the worker and the API. */
+export interface Standalone {
+  /**
+   * Starts what is needed, in order, and resolves when the API answers.
+   * @throws {DataDirInUseError | PortError | NoRedisError | RedisStartError | ServiceStartError}
+   */
+  start(): Promise<{ readonly url: string }>;
+  /** How to stop what runs by now: no new work, the work in hand, then what it needed. */
+  phases(): readonly StopPhase[];
+  /** Ends the services at once. We must end then, and Redis ends with us, in order. */
+  kill(): void;
+  /** Resolves when something ended too often to be started again. */
+  readonly gaveUp: Promise<GaveUpError>;
+}
+
+export function createStandalone(options: {
+  readonly settings: StandaloneSettings;
+  readonly env: Env;
+  readonly files: ServiceFiles;
+  readonly logs: LogRelay;
+  readonly clock: Clock;
+  /** Told what a person should know. */
+  readonly notice: (text: string) => void;
+}): Standalone {
+  const { settings, files, logs, clock, notice } = options;
+  const dataDir = resolve(settings.dataDir);
+  const stopping = new AbortController();
+  const running = new Map<Service | 'redis', Supervised<Running>>();
+  let lock: LockFile | undefined;
+  let giveUp = (_error: GaveUpError) => {};
+  const gaveUp = new Promise<GaveUpError>((done) => {
+    giveUp = done;
+  });
+
+  const watch = async <R extends Running>(name: Service | 'redis', start: (signal: AbortSignal) => Promise<R>) => {
+    const supervised = await supervise({ name, start, clock, notice });
+    running.set(name, supervised);
+    void supervised.gaveUp.then(giveUp);
+    return supervised;
+  };
+
+  const startRedisOfOurs = async () => {
+    let port: number | undefined;
+    let password: string | undefined;
+    const supervised = await watch('redis', async () => {
+      const server = await startRedis({
+        dataDir,
+        persistence: 'aof',
+        env: options.env,
+        notice,
+        signal: stopping.signal,
+        onLine: logs.fileOf('redis'),
+        ...(port === undefined ? {} : { port }),
+        ...(password === undefined ? {} : { password }),
+      });
+      // A new one must be found where the services know it to be.
+      ({ port, password } = server);
+      return server;
+    });
+    return supervised.current.url;
+  };
+
+  const startService = (name: Service, env: Env) => {
+    let again: Env = {};
+    return watch(name, async (signal) => {
+      const service: ServiceProcess = await startServiceProcess({
+        name,
+        file: files[name],
+        env: { ...env, ...again },
+        onLine: logs.of(name),
+        orphanMs: settings.graceMs + MARGIN_MS,
+        signal: AbortSignal.any([signal, stopping.signal]),
+      });
+      // It was given any free port the first time; from now on others know it by this one.
+      if (env.PORT === '0' && service.url !== undefined) again = { PORT: new URL(service.url).port };
+      return service;
+    });
+  };
+
+  const start = async () => {
+    await mkdir(dataDir, { recursive: true });
+    lock = await claimDataDir(dataDir);
+    await checkPort(settings.host, settings.port);
+    const redisUrl = settings.redisUrl ?? (await startRedisOfOurs());
+    stopping.signal.throwIfAborted();
+    const shared: Env = {
+      NODE_COMPILE_CACHE: join(dataDir, 'compiled'),
+      ...options.env,
+      DATA_DIR: dataDir,
+      REDIS_URL: redisUrl,
+    };
+    let segmind: Env = {};
+    if (settings.simulate) {
+      const simulator = await startService('simulator', { ...shared, HOST: '127.0.0.1', PORT: '0' });
+      segmind = {
+        SEGMIND_BASE_URL: simulator.current.url,
+        SEGMIND_API_KEY: `SG_${randomBytes(8).toString('hex')}`,
+      };
+    }
+    const api = startService('api', { ...shared, ...segmind, HOST: settings.host, PORT: String(settings.port) });
+    const worker = startService('worker', { ...shared, ...segmind });
+    try {
+      await Promise.all([api, worker]);
+    } catch (error) {
+      stopping.abort();
+      await Promise.allSettled([api, worker]);
+      throw error;
+    }
+    const { url } = (await api).current;
+    if (url === undefined) throw new Error('The API is ready but did not say where.');
+    return { url };
+  };
+
+  const phase = (name: Service | 'redis', deadlineMs: number): StopPhase => ({
+    name,
+    deadlineMs: deadlineMs + MARGIN_MS,
+    stop: async () => {
+      const supervised = running.get(name);
+      if (supervised === undefined) return;
+      await supervised.stop(deadlineMs);
+      running.delete(name);
+    },
+  });
+
+  let started: ReturnType<typeof start> | undefined;
+  return {
+    gaveUp,
+    start: () => {
+      started ??= start();
+      return started;
+    },
+    phases: () => {
+      stopping.abort();
+      return [
+        // What is being started sees that it is to stop, and then is in the list or gone.
+        { name: 'starting', deadlineMs: START_STOP_MS, stop: async () => started?.catch(() => undefined) },
+        phase('api', API_STOP_MS),
+        phase('worker', settings.graceMs),
+        phase('simulator', SIMULATOR_STOP_MS),
+        phase('redis', REDIS_STOP_MS),
+        { name: 'lock', deadlineMs: MARGIN_MS, stop: async () => lock?.release() },
+      ];
+    },
+    kill: () => {
+      stopping.abort();
+      // Redis ends by its guard as soon as we are gone, with a SIGTERM.
+      for (const [name, supervised] of running) if (name !== 'redis') supervised.kill();
+    },
+  };
+}

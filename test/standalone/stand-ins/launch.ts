@@ -1,0 +1,9 @@
+import { join } from 'node:path';
+import { runStandalone } from '@renderyard/standalone/run-standalone';
+
+const standIn = (service: string) => join(import.meta.dirname, `${service}.ts`);
+
+await runStandalone({
+  env: process.env,
+  files: { api: standIn('api'), worker: standIn('worker'), simulator: standIn('simulator') },
+});

@@ -1,0 +1,3 @@
+import { runStandIn } from './stand-in.ts';
+
+runStandIn('worker');
