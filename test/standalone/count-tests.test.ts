@@ -1,9 +1,9 @@
 import { execFile } from 'node:child_process';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { REPOSITORY } from '../support/cache-folder.ts';
+import { makeTemporaryFolder } from '../support/temporary-folder.ts';
 
 interface Counted {
   readonly code: number | null;
@@ -11,7 +11,7 @@ interface Counted {
 }
 
 async function count(results: Readonly<Record<string, unknown>>): Promise<Counted> {
-  const folder = await mkdtemp(join(tmpdir(), 'renderyard-count-'));
+  const folder = await makeTemporaryFolder('count');
   try {
     const file = join(folder, 'results.json');
     await writeFile(file, JSON.stringify(results));

@@ -1,10 +1,10 @@
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { startGuarded } from '@renderyard/standalone/guarded-process';
 import { identifyProcess } from '@renderyard/standalone/process-identity';
 import { expect, test } from 'vitest';
 import { startProcess } from '../support/processes.ts';
+import { makeTemporaryFolder } from '../support/temporary-folder.ts';
 import { untilGone } from './launcher.ts';
 
 const env = { PATH: process.env.PATH };
@@ -49,7 +49,7 @@ test('what a command that ends leaves behind goes with it', async () => {
 });
 
 test('what does not end when its parent is killed is killed as well, with all that it started', async () => {
-  const folder = await mkdtemp(join(tmpdir(), 'renderyard-guard-'));
+  const folder = await makeTemporaryFolder('guard');
   try {
     const file = join(folder, 'pids');
     const parent = await startProcess({

@@ -1,10 +1,10 @@
-import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { identifyProcess, isRunning, type ProcessIdentity } from '@renderyard/standalone/process-identity';
 import { expect } from 'vitest';
 import { PACKAGES } from '../support/cache-folder.ts';
 import { type ServiceProcess, startProcess } from '../support/processes.ts';
+import { makeTemporaryFolder } from '../support/temporary-folder.ts';
 
 type Service = 'api' | 'worker' | 'simulator';
 
@@ -31,7 +31,7 @@ export async function untilGone(processes: readonly ProcessIdentity[], timeout =
 }
 
 export async function setScene(): Promise<Scene> {
-  const folder = await mkdtemp(join(tmpdir(), 'renderyard-scene-'));
+  const folder = await makeTemporaryFolder('scene');
   const dataDir = join(folder, 'data');
   const standIns = join(folder, 'stand-ins');
   await mkdir(dataDir);

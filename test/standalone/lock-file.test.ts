@@ -1,14 +1,14 @@
-import { mkdtemp, readFile, rm, utimes, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readFile, rm, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { acquireLock, LockHeldError, waitForLock } from '@renderyard/standalone/lock-file';
 import { identifyProcess } from '@renderyard/standalone/process-identity';
 import { test as base, expect } from 'vitest';
+import { makeTemporaryFolder } from '../support/temporary-folder.ts';
 
 const test = base.extend<{ path: string }>({
   // biome-ignore lint/correctness/noEmptyPattern: vitest reads the names of what a fixture uses from the pattern
   path: async ({}, use) => {
-    const folder = await mkdtemp(join(tmpdir(), 'renderyard-lock-'));
+    const folder = await makeTemporaryFolder('lock');
     await use(join(folder, 'lock'));
     await rm(folder, { recursive: true, force: true });
   },

@@ -1,15 +1,15 @@
-import { mkdtemp, readFile, rm, stat } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readFile, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createBoundedLog } from '@renderyard/standalone/bounded-log';
 import { createLogRelay } from '@renderyard/standalone/log-relay';
 import { toReadableLine } from '@renderyard/standalone/readable-line';
 import { test as base, expect } from 'vitest';
+import { makeTemporaryFolder } from '../support/temporary-folder.ts';
 
 const test = base.extend<{ folder: string }>({
   // biome-ignore lint/correctness/noEmptyPattern: vitest reads the names of what a fixture uses from the pattern
   folder: async ({}, use) => {
-    const folder = await mkdtemp(join(tmpdir(), 'renderyard-log-'));
+    const folder = await makeTemporaryFolder('log');
     await use(folder);
     await rm(folder, { recursive: true, force: true });
   },

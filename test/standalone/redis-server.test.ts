@@ -1,6 +1,5 @@
-import { mkdir, mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, rm, stat, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { startGuarded } from '@renderyard/standalone/guarded-process';
 import { identifyProcess } from '@renderyard/standalone/process-identity';
@@ -9,12 +8,13 @@ import { Redis } from 'ioredis';
 import { test as base, expect } from 'vitest';
 import { PACKAGES } from '../support/cache-folder.ts';
 import { startProcess } from '../support/processes.ts';
+import { makeTemporaryFolder } from '../support/temporary-folder.ts';
 import { untilGone } from './launcher.ts';
 
 const test = base.extend<{ dataDir: string }>({
   // biome-ignore lint/correctness/noEmptyPattern: vitest reads the names of what a fixture uses from the pattern
   dataDir: async ({}, use) => {
-    const folder = await mkdtemp(join(tmpdir(), 'renderyard-data-'));
+    const folder = await makeTemporaryFolder('data');
     await use(folder);
     await rm(folder, { recursive: true, force: true });
   },

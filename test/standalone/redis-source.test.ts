@@ -1,15 +1,15 @@
-import { access, chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { access, chmod, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { findRedis, NoRedisError } from '@renderyard/standalone/redis-source';
 import { test as base, expect } from 'vitest';
 import { PACKAGES } from '../support/cache-folder.ts';
+import { makeTemporaryFolder } from '../support/temporary-folder.ts';
 
 /** A folder that is the whole PATH, and a way to put programs into it. */
 const test = base.extend<{ machine: { readonly folder: string; has(name: string, script: string): Promise<void> } }>({
   // biome-ignore lint/correctness/noEmptyPattern: vitest reads the names of what a fixture uses from the pattern
   machine: async ({}, use) => {
-    const folder = await mkdtemp(join(tmpdir(), 'renderyard-path-'));
+    const folder = await makeTemporaryFolder('path');
     await use({
       folder,
       has: async (name, script) => {

@@ -1,6 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { rm } from 'node:fs/promises';
 import { findContainerEngine } from '@renderyard/standalone/container-engine';
 import { startRedis } from '@renderyard/standalone/redis-server';
 import type { TestProject } from 'vitest/node';
@@ -9,6 +7,7 @@ import { startContainerRedis, startVersityGateway } from './containers.ts';
 import { createLazyForward } from './lazy-forward.ts';
 import { fetchRadosgw, startRadosgw } from './radosgw.ts';
 import type { RunningS3 } from './s3-server.ts';
+import { makeTemporaryFolder, sweepTemporaryFolders } from './temporary-folder.ts';
 
 const say = (text: string) => process.stderr.write(`${text}\n`);
 
@@ -21,7 +20,7 @@ async function chooseServers(): Promise<{ readonly kind: 'local' | 'containers';
 }
 
 async function startLocalRedis() {
-  const dataDir = await mkdtemp(join(tmpdir(), 'renderyard-redis-'));
+  const dataDir = await makeTemporaryFolder('redis');
   const redis = await startRedis({
     dataDir,
     persistence: 'none',
@@ -59,6 +58,7 @@ async function preferContainer<T>(
  * asked for. Both end with this process, however it ends.
  */
 export async function setup(project: TestProject): Promise<() => Promise<void>> {
+  await sweepTemporaryFolders();
   const servers = await chooseServers();
   const redis = await preferContainer(servers, 'Redis', startContainerRedis, startLocalRedis);
   project.provide('redisUrl', redis.url);

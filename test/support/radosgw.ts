@@ -1,7 +1,6 @@
 import { execFile } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
@@ -10,6 +9,7 @@ import { findFreePort } from '@renderyard/standalone/free-port';
 import { type GuardedProcess, startGuarded } from '@renderyard/standalone/guarded-process';
 import { PACKAGES } from './cache-folder.ts';
 import type { Keys, RunningS3 } from './s3-server.ts';
+import { makeTemporaryFolder } from './temporary-folder.ts';
 
 const run = promisify(execFile);
 const CEPH: PackageSet = {
@@ -165,7 +165,7 @@ export function fetchRadosgw(env: Env): Promise<UnpackedPackages> {
 export async function startRadosgw(keys: Keys, env: Env): Promise<RunningS3> {
   const packages = await fetchRadosgw(env);
   for (let attempt = 1; ; attempt++) {
-    const folder = await mkdtemp(join(tmpdir(), 'renderyard-s3-'));
+    const folder = await makeTemporaryFolder('s3');
     const processes: GuardedProcess[] = [];
     const stop = async () => {
       await Promise.all(processes.map((started) => started.stop(0)));

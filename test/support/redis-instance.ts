@@ -1,9 +1,8 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { rm } from 'node:fs/promises';
 import type { Ended } from '@renderyard/standalone/guarded-process';
 import { type RedisServer, startRedis } from '@renderyard/standalone/redis-server';
 import { PACKAGES } from './cache-folder.ts';
+import { makeTemporaryFolder } from './temporary-folder.ts';
 
 /** A Redis that is a test's own: it may be killed, frozen and emptied. */
 export interface RedisInstance extends AsyncDisposable {
@@ -30,7 +29,7 @@ export async function startRedisInstance({
 }: {
   persistence?: 'aof' | 'none';
 } = {}): Promise<RedisInstance> {
-  const dataDir = await mkdtemp(join(tmpdir(), 'renderyard-redis-'));
+  const dataDir = await makeTemporaryFolder('redis');
   const start = (more: { port?: number; password?: string } = {}) =>
     startRedis({ dataDir, persistence, env: process.env, packagesDir: PACKAGES, ...more });
   const first = await start();
