@@ -31,6 +31,19 @@ const segment = fc.oneof(
   fc.string({ unit: 'grapheme', minLength: 1, maxLength: 8 }),
 );
 
+/** Names that mean something in a URL, on a disk or in XML. */
+export const AWKWARD_KEYS = [
+  'ré sumé.txt',
+  'a+b&c=d?#;.txt',
+  'p%20q%2F.txt',
+  `quote'(1)!*"<>.txt`,
+  '日本/🎉.bin',
+  '.env',
+  'a:b|c',
+  'con',
+  '~',
+];
+
 /** Keys that the stores accept, of one to four short segments. */
 export const keys = fc
   .array(segment, { minLength: 1, maxLength: 4 })

@@ -4,8 +4,9 @@ import { toDirectoryError } from '@renderyard/shared/store/directory-error';
 import { createFolders } from '@renderyard/shared/store/directory-folders';
 import { listKeys } from '@renderyard/shared/store/directory-listing';
 import { compareKeys } from '@renderyard/shared/store/object-key';
-import { describe, expect, it } from 'vitest';
-import { listKeysOf, openDirectoryBench, readAll } from './bench.ts';
+import { describe, expect, it, vi } from 'vitest';
+import { listKeysOf, readAll } from './bench.ts';
+import { openDirectoryBench } from './directory-bench.ts';
 
 const png = { contentType: 'image/png' };
 
@@ -69,6 +70,25 @@ describe('a directory store', () => {
     await writeFile(join(bench.directory, 'a.png'), 'edited');
     expect(await bench.store.head('a.png')).toMatchObject({ bytes: 6, contentType: 'image/png', metadata: {} });
     expect((await bench.store.head('a.png'))?.etag).not.toBe(before?.etag);
+  });
+
+  it('tells writes of the same moment and the same length apart', async () => {
+    await using bench = await openDirectoryBench();
+    const chance = vi.spyOn(Math, 'random').mockReturnValue(0.5);
+    vi.useFakeTimers({ toFake: ['Date'] });
+    try {
+      await bench.store.put('a.png', Buffer.from('1'), { ...png, metadata: { n: '1' } });
+      chance.mockReturnValueOnce(0.5).mockReturnValue(0.25);
+      await bench.store.put('a.png', Buffer.from('2'), { ...png, metadata: { n: '2' } });
+      expect((await bench.store.head('a.png'))?.metadata).toEqual({ n: '2' });
+      chance.mockReturnValueOnce(0.25).mockReturnValue(0.75);
+      await bench.store.put('a.png', Buffer.from('3'), png);
+      expect((await bench.store.head('a.png'))?.metadata).toEqual({});
+      expect((await readAll(bench.store, 'a.png')).toString()).toBe('3');
+    } finally {
+      vi.useRealTimers();
+      chance.mockRestore();
+    }
   });
 
   it('keeps metadata when the folder is moved', async () => {

@@ -8,9 +8,10 @@ import { openStore } from '@renderyard/shared/store/open-store';
 import { toS3Error } from '@renderyard/shared/store/s3-error';
 import { createS3Store, type S3StoreOptions } from '@renderyard/shared/store/s3-store';
 import type { ObjectBody } from '@renderyard/shared/store/store';
-import { StoreError } from '@renderyard/shared/store/store-error';
+import type { StoreError } from '@renderyard/shared/store/store-error';
 import { describe, expect, inject, it } from 'vitest';
-import { listAll, openS3Bench, readAll, s3Options } from './bench.ts';
+import { listAll, readAll } from './bench.ts';
+import { openS3Bench, s3Options } from './s3-bench.ts';
 import { type Fate, startS3Proxy } from './s3-proxy.ts';
 
 const text = { contentType: 'text/plain' };
@@ -27,14 +28,14 @@ async function expectEach(options: S3StoreOptions, expected: object): Promise<St
     delete: () => store.delete(['a']),
     check: () => store.check(),
   };
-  const errors: StoreError[] = [];
-  for (const [name, call] of Object.entries(calls)) {
-    const error: unknown = await call().catch((thrown: unknown) => thrown);
-    expect({ name, error }).toEqual({ name, error: expect.objectContaining(expected) });
-    if (error instanceof StoreError) errors.push(error);
-  }
+  const errors = await Promise.all(
+    Object.entries(calls).map(async ([name, call]) => {
+      const error: unknown = await call().catch((thrown: unknown) => thrown);
+      expect({ name, error }).toEqual({ name, error: expect.objectContaining({ name: 'StoreError', ...expected }) });
+      return error as StoreError;
+    }),
+  );
   await store.close();
-  expect(errors).toHaveLength(Object.keys(calls).length);
   return errors;
 }
 
@@ -64,8 +65,8 @@ describe.concurrent('a store on S3', () => {
     const { endpoint: _, ...rest } = s3Options(inject('s3'));
     const start = performance.now();
     const down = { ...rest, endpoint: `http://127.0.0.1:${port}`, bucket: 'b' };
-    const errors = await expectEach(down, { kind: 'unavailable', retryable: true });
-    expect((performance.now() - start) / errors.length).toBeLessThan(5000);
+    await expectEach(down, { kind: 'unavailable', retryable: true });
+    expect(performance.now() - start).toBeLessThan(5000);
   });
 
   it('says that a secret is wrong, without the secret', async () => {
@@ -85,11 +86,11 @@ describe.concurrent('a store on S3', () => {
     );
   });
 
-  describe.each(['memory', 'a file'])('storing 9 MiB from %s', (from) => {
+  describe.each(['memory', 'a file'])('storing 3 MiB from %s', (from) => {
     const withBody = async (use: (body: ObjectBody, bytes: Buffer) => Promise<void>) => {
       const folder = await mkdtemp(join(tmpdir(), 'renderyard-body-'));
       try {
-        const bytes = randomBytes(9 * 2 ** 20);
+        const bytes = randomBytes(3 * 2 ** 20);
         const path = join(folder, 'body');
         await writeFile(path, bytes);
         await use(from === 'memory' ? bytes : { path, bytes: bytes.length }, bytes);

@@ -3,7 +3,7 @@ import { writeFile } from 'node:fs/promises';
 import { get, type IncomingMessage, request } from 'node:http';
 import { join } from 'node:path';
 import { describe, expect, it, vi } from 'vitest';
-import { type DirectoryBench, openDirectoryBench, openFiles, untilClosed } from './bench.ts';
+import { type DirectoryBench, openDirectoryBench, openFiles, untilClosed } from './directory-bench.ts';
 
 const body = randomBytes(1000);
 

@@ -32,12 +32,9 @@ export async function createObject(
   let placed = false;
   try {
     let version = await writeTemp(temp, body, signal);
-    if (needsSidecar(key, options)) {
-      const { contentType, cacheControl, metadata = {} } = options;
-      const known = { key, contentType, metadata, ...(cacheControl === undefined ? {} : { cacheControl }) };
-      while (!(await writeSidecar(root, tempSidecar, { ...known, version }))) version = await restamp(temp);
-      sidecarPath = root.sidecarPath(key, version);
-    }
+    // Two writes of one moment and one length would share a version, and so a sidecar.
+    while (!(await claimVersion(root, tempSidecar, key, version, options))) version = await restamp(temp);
+    if (needsSidecar(key, options)) sidecarPath = root.sidecarPath(key, version);
     signal?.throwIfAborted();
     const result = await place(root, temp, path, ifAbsent);
     placed = result.placed;
@@ -49,6 +46,23 @@ export async function createObject(
     await unlink(temp).catch(unless('ENOENT'));
     await unlink(tempSidecar).catch(unless('ENOENT'));
   }
+}
+
+/** @returns false if another write of the object has this version already. */
+async function claimVersion(
+  root: Root,
+  temp: string,
+  key: string,
+  version: string,
+  options: Omit<PutOptions, 'signal'>,
+): Promise<boolean> {
+  if (!needsSidecar(key, options)) {
+    const path = root.sidecarPath(key, version);
+    return (await lstat(path).catch(unless('ENOENT', 'ENOTDIR'))) === undefined;
+  }
+  const { contentType, cacheControl, metadata = {} } = options;
+  const known = { contentType, metadata, ...(cacheControl === undefined ? {} : { cacheControl }) };
+  return writeSidecar(root, temp, { key, version, ...known });
 }
 
 function needsSidecar(key: string, { contentType, cacheControl, metadata = {} }: Omit<PutOptions, 'signal'>): boolean {

@@ -1,8 +1,8 @@
 import type { PutOptions } from './store.ts';
 import { StoreError } from './store-error.ts';
 
-/** S3's limit for user metadata, names and values together. */
-export const MAX_METADATA_BYTES = 2048;
+/** S3's limit for user metadata is 2,048 bytes, names and values together; the rest is for what the store adds. */
+export const MAX_METADATA_BYTES = 1984;
 
 /**
  * Percent-encodes the values, so that any text survives: HTTP headers carry ASCII, and S3 servers differ in what they

@@ -90,6 +90,17 @@ export function createS3Store(options: S3StoreOptions): Store {
     }
   };
 
+  /** Which call created the object that is in the way of a conditional one. */
+  const creatorOf = async (key: string, signal: AbortSignal | undefined) => {
+    try {
+      const answer = await client.send(new HeadObjectCommand({ Bucket, Key: prefix + key }), abort(signal));
+      return answer.Metadata?.[PUT_ID];
+    } catch (error) {
+      if (s3Status(error) !== 404) throw error;
+      throw new StoreError('unavailable', `${key} was there, so it was not created, and has just been deleted.`);
+    }
+  };
+
   const put: Store['put'] = async (key, body, { contentType, metadata, cacheControl, ifAbsent, signal }) => {
     assertKey(key);
     assertHeaders({ contentType, ...(cacheControl === undefined ? {} : { cacheControl }) });
@@ -113,13 +124,7 @@ export function createS3Store(options: S3StoreOptions): Store {
         return 'stored';
       } catch (error) {
         if (!ifAbsent || s3Status(error) !== 412) throw error;
-        const answer = await client
-          .send(new HeadObjectCommand({ Bucket, Key: prefix + key }), abort(signal))
-          .catch((cause: unknown) => {
-            if (s3Status(cause) === 404) return undefined;
-            throw cause;
-          });
-        return answer?.Metadata?.[PUT_ID] === id ? 'stored' : 'exists';
+        return (await creatorOf(key, signal)) === id ? 'stored' : 'exists';
       } finally {
         stream?.destroy();
       }

@@ -22,7 +22,7 @@ export type ObjectBody = Uint8Array | { readonly path: string; readonly bytes: n
 
 export interface PutOptions {
   readonly contentType: string;
-  /** Names of `a-z 0-9 -`, values of any Unicode text; 2,048 bytes in all once percent-encoded (the limit of S3). */
+  /** Names of `a-z 0-9 -`, values of any Unicode text; 1,984 bytes in all once percent-encoded (S3's limit, nearly). */
   readonly metadata?: Readonly<Record<string, string>>;
   readonly cacheControl?: string;
   /** Creates the object only where there is none. Of several at once, in any process, one gets `stored`. */
@@ -83,7 +83,8 @@ export interface Store {
 
   /**
    * A URL that anyone can GET until it expires, 1 to 604,800 seconds from now (S3 signs for at most seven days). The
-   * object need not exist. `contentType` and `filename` are what the answer will say; the file is shown, not saved.
+   * object need not exist. `contentType` and `filename` are what the answer will say; the file is shown, not saved. Where
+   * S3's credentials are temporary, as a role's are, the link ends with them.
    */
   link(
     key: string,
