@@ -1,0 +1,104 @@
+import { creditsNumber, formatCredits } from './credits.ts';
+import type { FaultRule } from './fault-rules.ts';
+import { type CallEntry, type LedgerEntry, showCall, showRender } from './records.ts';
+import type { World } from './world.ts';
+
+/** A page of a log. `next` is what to pass as `after` for the page that follows, null when there is none yet. */
+export interface LogPage<T> {
+  data: T[];
+  next: number | null;
+  /** The oldest entries that are no longer kept. */
+  dropped: number;
+}
+
+/** The balance and what was billed, exact also when old entries were dropped, and a page of what was billed. */
+export interface LedgerPage extends LogPage<LedgerEntry> {
+  balance: number;
+  balance_exact: string;
+  billed_count: number;
+  billed_total: number;
+  billed_total_exact: string;
+}
+
+export interface CallPage extends LogPage<CallEntry> {
+  /** All calls that ever arrived, dropped ones included. */
+  total: number;
+}
+
+/** A rule in force and how often it was used. */
+export type FaultInForce = FaultRule & { readonly id: string; readonly used: number };
+
+/** The state at a glance. Amounts are credits, with the exact text beside the number. */
+export interface SimulatorState {
+  started_at: string;
+  balance: number;
+  balance_exact: string;
+  free_credits: number;
+  /** Set aside for calls in flight, and still part of the balance. */
+  held: number;
+  held_exact: string;
+  billed_count: number;
+  billed_total: number;
+  billed_total_exact: string;
+  spent_by_others: number;
+  spent_by_others_exact: string;
+  spend_per_second: number;
+  in_flight: number;
+  calls: number;
+  calls_dropped: number;
+  ledger_dropped: number;
+  faults: number;
+  keys: { accepted: number | 'any'; refused: number | 'all' };
+  models: { known: string[]; retired: string[] };
+}
+
+export function showState(world: World): SimulatorState {
+  const { account, billed } = world;
+  const balance = account.balance();
+  return {
+    started_at: new Date(world.startedAt).toISOString(),
+    balance: creditsNumber(balance),
+    balance_exact: formatCredits(balance),
+    free_credits: creditsNumber(account.free()),
+    held: creditsNumber(account.held()),
+    held_exact: formatCredits(account.held()),
+    billed_count: billed.count,
+    billed_total: creditsNumber(billed.total),
+    billed_total_exact: formatCredits(billed.total),
+    spent_by_others: creditsNumber(account.spentByOthers()),
+    spent_by_others_exact: formatCredits(account.spentByOthers()),
+    spend_per_second: creditsNumber(account.rate()),
+    in_flight: world.inFlight.size,
+    calls: world.calls.last(),
+    calls_dropped: world.calls.dropped(),
+    ledger_dropped: world.ledger.dropped(),
+    faults: world.faults.list().length,
+    keys: world.keys.summary(),
+    models: { known: world.models.known(), retired: world.models.retired() },
+  };
+}
+
+function nextOf(data: readonly { readonly seq: number }[], last: number): number | null {
+  const seq = data.at(-1)?.seq;
+  return seq === undefined || seq >= last ? null : seq;
+}
+
+export function showLedger(world: World, after: number, limit: number): LedgerPage {
+  const data = world.ledger.page(after, limit).map(showRender);
+  const balance = world.account.balance();
+  return {
+    balance: creditsNumber(balance),
+    balance_exact: formatCredits(balance),
+    billed_count: world.billed.count,
+    billed_total: creditsNumber(world.billed.total),
+    billed_total_exact: formatCredits(world.billed.total),
+    data,
+    next: nextOf(data, world.ledger.last()),
+    dropped: world.ledger.dropped(),
+  };
+}
+
+export function showCalls(world: World, after: number, limit: number, bodies: boolean): CallPage {
+  const data = world.calls.page(after, limit).map((call) => showCall(call, bodies));
+  return { total: world.calls.last(), data, next: nextOf(data, world.calls.last()), dropped: world.calls.dropped() };
+}

@@ -1,0 +1,114 @@
+import { draw } from './draw.ts';
+import type { FaultEffect, FaultRule } from './fault-rules.ts';
+import type { Endpoint } from './records.ts';
+
+/** What a rule may look at. */
+export interface FaultSubject {
+  readonly endpoint: Endpoint;
+  readonly slug?: string;
+  readonly prompt?: string;
+  /** The how-manieth call of its endpoint, from 1. */
+  readonly ordinal: number;
+  /** The how-manieth call with this prompt, from 1. */
+  readonly turn: number;
+}
+
+export interface PickedFault {
+  readonly rule: string;
+  readonly effect: FaultEffect;
+}
+
+/** Rules that can be in force at a time, and prompts counted for each. */
+const MOST_RULES = 10_000;
+const MOST_PROMPTS = 200_000;
+
+interface Entry {
+  readonly id: string;
+  readonly rule: FaultRule;
+  readonly prompts: ReadonlySet<string> | undefined;
+  readonly pattern: RegExp | undefined;
+  readonly ordinals: ReadonlySet<number> | undefined;
+  readonly usedBy: Map<string, number>;
+  used: number;
+}
+
+function matches(
+  { rule, prompts, pattern, ordinals }: Entry,
+  subject: FaultSubject,
+  seed: number,
+  id: string,
+): boolean {
+  const match = rule.match ?? {};
+  const { prompt = '' } = subject;
+  return (
+    (match.endpoint ?? 'render') === subject.endpoint &&
+    (match.slug === undefined || match.slug === subject.slug) &&
+    (prompts === undefined || prompts.has(prompt)) &&
+    (match.prompt_contains === undefined || prompt.includes(match.prompt_contains)) &&
+    (pattern === undefined || pattern.test(prompt)) &&
+    (ordinals === undefined || ordinals.has(subject.ordinal)) &&
+    (match.probability === undefined || draw(seed, 'fault', id, prompt, subject.turn) < match.probability)
+  );
+}
+
+/** The rules in force. The first that matches and is not used up is the one that counts. */
+export function createFaultBook(options: { readonly seed: number; readonly rules: readonly FaultRule[] }) {
+  let entries: Entry[] = [];
+  let named = 0;
+
+  const add = (rule: FaultRule): string => {
+    named += 1;
+    const id = rule.id ?? `fault-${named}`;
+    const { prompt, prompt_matches, ordinals } = rule.match ?? {};
+    const entry: Entry = {
+      id,
+      rule,
+      prompts: prompt === undefined ? undefined : new Set(typeof prompt === 'string' ? [prompt] : prompt),
+      pattern: prompt_matches === undefined ? undefined : new RegExp(prompt_matches, 'u'),
+      ordinals: ordinals === undefined ? undefined : new Set(ordinals),
+      usedBy: new Map(),
+      used: 0,
+    };
+    entries = [...entries.filter((other) => other.id !== id), entry].slice(-MOST_RULES);
+    return id;
+  };
+  for (const rule of options.rules) add(rule);
+
+  const take = (entry: Entry, prompt: string): boolean => {
+    const { times, per_prompt } = entry.rule;
+    const used = per_prompt === true ? (entry.usedBy.get(prompt) ?? 0) : entry.used;
+    if (times !== undefined && used >= times) return false;
+    entry.used += 1;
+    if (per_prompt === true) {
+      entry.usedBy.set(prompt, used + 1);
+      if (entry.usedBy.size > MOST_PROMPTS)
+        for (const oldest of entry.usedBy.keys()) {
+          entry.usedBy.delete(oldest);
+          break;
+        }
+    }
+    return true;
+  };
+
+  return {
+    /** Adds a rule after the others; one with the same id takes the place of the earlier. Returns its id. */
+    add,
+    /** Takes a rule out, or all of them. Returns how many there were. */
+    remove: (id?: string): number => {
+      const before = entries.length;
+      entries = id === undefined ? [] : entries.filter((entry) => entry.id !== id);
+      return before - entries.length;
+    },
+    list: () => entries.map(({ id, rule, used }) => ({ ...rule, id, used })),
+    /** The fault that befalls this call, if any; it counts as used. */
+    pick: (subject: FaultSubject): PickedFault | undefined => {
+      for (const entry of entries) {
+        if (matches(entry, subject, options.seed, entry.id) && take(entry, subject.prompt ?? ''))
+          return { rule: entry.id, effect: entry.rule.effect };
+      }
+      return undefined;
+    },
+  };
+}
+
+export type FaultBook = ReturnType<typeof createFaultBook>;

@@ -1,0 +1,135 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Clock } from '@renderyard/shared/clock';
+import type { Logger } from '@renderyard/shared/logger';
+import { type Answer, errorAnswer, htmlAnswer, jsonAnswer, statusAnswer } from './answer.ts';
+import { catalogueOf } from './catalogue.ts';
+import { formatCredits } from './credits.ts';
+import { applyFault } from './fault-effects.ts';
+import type { Painter } from './image/painter.ts';
+import type { Endpoint } from './records.ts';
+import { createRenderCall, type RenderCall } from './render-call.ts';
+import { readBody } from './request-body.ts';
+import { transmit } from './transmit.ts';
+import type { World } from './world.ts';
+
+const CREDITS_PATH = '/v1/get-user-credits';
+const CATALOGUE_PATH = '/inference-model-information/list';
+const MODEL_PATH = /^\/v1\/([^/]+)$/;
+
+/** What is logged of a path: a client's mistake must not fill the memory. */
+const LONGEST_PATH = 500;
+
+function endpointOf(path: string): {
+  readonly endpoint: Endpoint;
+  readonly verb: 'GET' | 'POST';
+  readonly slug: string;
+} {
+  if (path === CREDITS_PATH) return { endpoint: 'credits', verb: 'GET', slug: '' };
+  if (path === CATALOGUE_PATH) return { endpoint: 'catalogue', verb: 'GET', slug: '' };
+  const slug = MODEL_PATH.exec(path)?.[1];
+  return slug === undefined ? { endpoint: 'other', verb: 'GET', slug: '' } : { endpoint: 'render', verb: 'POST', slug };
+}
+
+/** The paths that the real upstream has. `world` is asked for at each call, since a reset replaces it. */
+export function createUpstream(options: {
+  readonly world: () => World;
+  readonly clock: Clock;
+  readonly painter: Painter;
+  readonly logger?: Logger | undefined;
+}) {
+  const { clock } = options;
+  const renderCall = createRenderCall(options);
+
+  const creditsAnswer = (world: World, request: IncomingMessage): Answer => {
+    const key = request.headers['x-api-key'];
+    if (typeof key !== 'string' || !world.keys.works(key)) return statusAnswer(401);
+    const free = world.account.free();
+    const paid = world.account.balance() - free;
+    // Written by hand: JSON.stringify would round, and give small amounts an exponent.
+    return jsonAnswer(200, `{"credits":${formatCredits(paid)},"free-credits":${formatCredits(free)}}`);
+  };
+
+  const answerPlain = async (world: World, call: RenderCall, normal: Answer) => {
+    const { record } = call;
+    const { endpoint } = record;
+    world.ordinals[endpoint] += 1;
+    const ordinal = world.ordinals[endpoint];
+    const fault = endpoint === 'other' ? undefined : world.faults.pick({ endpoint, ordinal, turn: ordinal });
+    record.fault = fault?.rule ?? null;
+    const { answer, manner } = applyFault(fault?.effect, normal, clock.now());
+    const wait = (fault?.effect.delay_ms ?? 0) + (fault?.effect.delay_after_billing_ms ?? 0);
+    if (wait > 0) await clock.sleep(wait, world.ended);
+    if (world.ended.aborted) return;
+    record.status = manner.kind === 'hang' || manner.kind === 'reset' ? null : answer.status;
+    record.end = await transmit(call.exchange, answer, manner);
+  };
+
+  const answer = async (world: World, call: RenderCall, verb: 'GET' | 'POST') => {
+    const { request } = call.exchange;
+    const { record } = call;
+    const { end, body } = await readBody(request);
+    record.body = body;
+    if (end === 'gone') {
+      record.end = 'client_gone';
+      return;
+    }
+    const whole = { kind: 'whole' } as const;
+    if (end === 'too_large') {
+      record.status = 413;
+      const tooLarge = statusAnswer(413);
+      record.end = await transmit(
+        call.exchange,
+        { ...tooLarge, headers: [...tooLarge.headers, ['connection', 'close']] },
+        whole,
+      );
+      return;
+    }
+    if (record.endpoint === 'other') return answerPlain(world, call, errorAnswer(404, 'Not found.'));
+    if (request.method !== verb) {
+      const page = htmlAnswer(405);
+      record.status = 405;
+      record.end = await transmit(call.exchange, { ...page, headers: [...page.headers, ['allow', verb]] }, whole);
+      return;
+    }
+    if (record.endpoint === 'credits') return answerPlain(world, call, creditsAnswer(world, request));
+    if (record.endpoint === 'catalogue')
+      return answerPlain(world, call, jsonAnswer(200, catalogueOf(world.models.known())));
+    return renderCall(world, call);
+  };
+
+  return async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
+    const world = options.world();
+    const path = (request.url ?? '/').split('?', 1)[0] ?? '/';
+    const { endpoint, verb, slug } = endpointOf(path);
+    const record = world.calls.push((seq) => ({
+      seq,
+      at: clock.now(),
+      method: request.method ?? '',
+      path: path.slice(0, LONGEST_PATH),
+      endpoint,
+      contentType: request.headers['content-type'] ?? null,
+      body: Buffer.alloc(0),
+      status: null,
+      requestId: null,
+      fault: null,
+      end: 'pending',
+      endedAt: null,
+    }));
+    const call = { exchange: { request, response }, record, slug };
+    // A connection that fails is the client's business: it shows in how the call ended.
+    response.on('error', () => undefined);
+    world.inFlight.add(request);
+    try {
+      await answer(world, call, verb);
+    } catch (error) {
+      options.logger?.error({ err: error, path }, 'a call failed inside the simulator');
+      record.status = 500;
+      if (!response.headersSent) record.end = await transmit(call.exchange, statusAnswer(500), { kind: 'whole' });
+      else request.socket.destroy();
+    } finally {
+      world.inFlight.delete(request);
+      if (record.end === 'pending') record.end = 'stopped';
+      record.endedAt = clock.now();
+    }
+  };
+}
