@@ -6,6 +6,8 @@ import { AptError, createApt, type PlannedPackage } from './apt.ts';
 import { findOnPath } from './find-on-path.ts';
 import { waitForLock } from './lock-file.ts';
 
+type Env = Readonly<Record<string, string | undefined>>;
+
 const run = promisify(execFile);
 /** Another process may be downloading the same packages; it needs no longer than this. */
 const PATIENCE_MS = 300_000;
@@ -54,7 +56,7 @@ async function describeUnpacked(folder: string): Promise<UnpackedPackages | unde
 async function fetchPackages(options: {
   readonly set: PackageSet;
   readonly work: string;
-  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly env: Env;
   readonly signal?: AbortSignal;
 }) {
   const { set, work } = options;
@@ -85,11 +87,14 @@ async function fetchPackages(options: {
   throw new PackagesError(`Debian's packages ${set.packages.join(', ')} cannot be had: ${(last as AptError).message}.`);
 }
 
-async function unpack(folder: string, debs: string, needed: readonly PlannedPackage[]) {
+async function unpack(folder: string, debs: string, needed: readonly PlannedPackage[], env: Env) {
   const root = join(folder, 'root');
   await mkdir(root, { recursive: true });
   for (const file of await readdir(debs))
-    if (file.endsWith('.deb')) await run('dpkg-deb', ['-x', join(debs, file), root]);
+    if (file.endsWith('.deb'))
+      await run('dpkg-deb', ['-x', join(debs, file), root], { env }).catch((error: Error) => {
+        throw new PackagesError(`${file} cannot be unpacked: ${error.message.trim().slice(0, 300)}.`);
+      });
   await writeFile(join(folder, 'packages.txt'), needed.map(({ name, version }) => `${name} ${version}\n`).join(''));
 }
 
@@ -102,7 +107,7 @@ async function unpack(folder: string, debs: string, needed: readonly PlannedPack
 export async function unpackDebianPackages(options: {
   readonly set: PackageSet;
   readonly into: string;
-  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly env: Env;
   readonly renew?: boolean;
   readonly signal?: AbortSignal;
 }): Promise<UnpackedPackages> {
@@ -122,7 +127,7 @@ export async function unpackDebianPackages(options: {
     if (meanwhile === undefined || (renew && meanwhile.mtimeMs < startedAt)) {
       await rm(work, { recursive: true, force: true });
       const { debs, needed } = await fetchPackages({ set, work, env, ...(signal === undefined ? {} : { signal }) });
-      await unpack(join(work, 'done'), debs, needed);
+      await unpack(join(work, 'done'), debs, needed, env);
       await rm(folder, { recursive: true, force: true });
       await rename(join(work, 'done'), folder);
     }
