@@ -34,7 +34,8 @@ export function parseCredits(text: string, round: 'down' | 'up'): Nanocredits | 
 
 /** Credits, as a number in a setting or a JSON body, to nanocredits; more than nine decimals are rounded up. */
 export function nanocredits(credits: number): Nanocredits {
-  const nano = parseCredits(credits.toFixed(12), 'up');
+  // The shortest decimal that means this number, so that no noise of the binary fraction is rounded up.
+  const nano = parseCredits(String(credits), 'up');
   if (nano === undefined) throw new RangeError(`${credits} is not a number of credits below a million`);
   return nano;
 }
