@@ -87,8 +87,13 @@ export function oneOf<const W extends string>(words: readonly W[], fallback: W):
 
 /** `true`, `false`, `1` or `0`. */
 export function flag(fallback: boolean): Setting<boolean> {
-  const words: Readonly<Record<string, boolean>> = { true: true, '1': true, false: false, '0': false };
-  return { expects: 'true or false', fallback, parse: (value) => words[value.toLowerCase()] };
+  const words = new Map([
+    ['true', true],
+    ['1', true],
+    ['false', false],
+    ['0', false],
+  ]);
+  return { expects: 'true or false', fallback, parse: (value) => words.get(value.toLowerCase()) };
 }
 
 /** An absolute URL of one of the schemes, given as `http:` and so on. */
