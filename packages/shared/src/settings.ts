@@ -101,6 +101,9 @@ export function url<F extends string | undefined>(schemes: readonly string[], fa
   return {
     expects: `a URL that begins with ${schemes.map((scheme) => `${scheme}//`).join(' or ')}`,
     fallback,
-    parse: (value) => (URL.canParse(value) && schemes.includes(new URL(value).protocol) ? value : undefined),
+    parse: (value) =>
+      URL.canParse(value) && schemes.some((scheme) => value.toLowerCase().startsWith(`${scheme}//`))
+        ? value
+        : undefined,
   };
 }
