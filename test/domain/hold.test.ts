@@ -1,0 +1,63 @@
+import { HOLD_REASONS, type Hold, type HoldName, holdFor, holdReason } from '@renderyard/shared/credits/hold';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+
+const NAMES: readonly HoldName[] = [
+  'operator',
+  'unauthorized',
+  'credits',
+  'store',
+  'upstream',
+  'rate',
+  'model:a',
+  'model:b',
+];
+const NOW = 1_000;
+const hold = (name: HoldName, until?: number): Hold => ({
+  name,
+  since: 0,
+  detail: name,
+  ...(until === undefined ? {} : { until }),
+});
+
+describe('holdFor', () => {
+  it('names the gravest of those that stand, in whatever order they are given', () => {
+    fc.assert(
+      fc.property(fc.shuffledSubarray([...NAMES]), (names) => {
+        const expected = ['operator', 'unauthorized', 'credits', 'store', 'upstream', 'rate', 'model:a'].find((name) =>
+          names.includes(name as HoldName),
+        );
+        const found = holdFor(
+          names.map((name) => hold(name)),
+          'a',
+          NOW,
+        );
+        expect(found?.name).toBe(expected);
+      }),
+    );
+  });
+
+  it('leaves the list as it was', () => {
+    const holds = [hold('rate'), hold('operator')];
+    holdFor(holds, 'a', NOW);
+    expect(holds.map(({ name }) => name)).toEqual(['rate', 'operator']);
+  });
+
+  it('passes over one that has run out, up to its very millisecond', () => {
+    expect(holdFor([hold('rate', NOW)], 'a', NOW)).toBeUndefined();
+    expect(holdFor([hold('rate', NOW + 1)], 'a', NOW)?.name).toBe('rate');
+    expect(holdFor([hold('rate', NOW), hold('model:a')], 'a', NOW)?.name).toBe('model:a');
+  });
+
+  it("does not keep a job for another model's sake", () => {
+    expect(holdFor([hold('model:b')], 'a', NOW)).toBeUndefined();
+    expect(holdFor([hold('model:ab')], 'a', NOW)).toBeUndefined();
+  });
+});
+
+describe('holdReason', () => {
+  it('is one of the closed list for every hold', () => {
+    for (const name of NAMES) expect(HOLD_REASONS).toContain(holdReason(name));
+    expect(holdReason('model:stable')).toBe('model');
+  });
+});
