@@ -39,12 +39,12 @@ async function startLocalRedis() {
 
 /** Tries containers where they were chosen, and the machine's own servers where they cannot be had. */
 async function preferContainer<T>(
-  servers: { readonly kind: 'local' | 'containers'; readonly forced: boolean },
+  kind: 'local' | 'containers',
   name: string,
   container: () => Promise<T>,
   local: () => Promise<T>,
 ): Promise<T> {
-  if (servers.kind === 'local') return local();
+  if (kind === 'local') return local();
   try {
     return await container();
   } catch (error) {
@@ -60,7 +60,10 @@ async function preferContainer<T>(
 export async function setup(project: TestProject): Promise<() => Promise<void>> {
   await sweepTemporaryFolders();
   const servers = await chooseServers();
-  const redis = await preferContainer(servers, 'Redis', startContainerRedis, startLocalRedis);
+  const redis =
+    servers.forced && servers.kind === 'containers'
+      ? await startContainerRedis()
+      : await preferContainer(servers.kind, 'Redis', startContainerRedis, startLocalRedis);
   project.provide('redisUrl', redis.url);
 
   // A download would use up the time of whichever test comes first. What fails here fails again, and is told, there.
@@ -71,7 +74,7 @@ export async function setup(project: TestProject): Promise<() => Promise<void>> 
   const forward = await createLazyForward(
     async () => {
       s3 = await preferContainer(
-        servers,
+        servers.kind,
         'The S3 server',
         () => startVersityGateway(keys),
         () => startRadosgw(keys, process.env),

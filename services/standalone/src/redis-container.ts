@@ -1,5 +1,6 @@
 import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
+import { basename } from 'node:path';
 import { type GuardedProcess, startGuarded } from './guarded-process.ts';
 import { REDIS_IMAGE, type RedisSource } from './redis-source.ts';
 
@@ -16,14 +17,17 @@ export function startInContainer(options: {
 }): GuardedProcess {
   const { source, dir, port, onLine } = options;
   const name = `renderyard-redis-${randomBytes(6).toString('hex')}`;
-  // Its files are to be ours. As root the image takes an account of its own, which root can read.
-  const user = process.getuid?.() ? ['--user', `${process.getuid()}:${process.getgid?.() ?? 0}`] : [];
+  // Its files are to be ours. Past the image's own entry point, which would take another account when it is root.
+  const user = process.getuid === undefined ? [] : ['--user', `${process.getuid()}:${process.getgid?.() ?? 0}`];
+  // Without root, podman gives other numbers to the accounts inside, unless it is told to keep ours.
+  const keep = basename(source.engine) === 'podman' ? ['--userns', 'keep-id'] : [];
   const client = startGuarded({
     command: source.engine,
     args: [
       ...['run', '--rm', '--name', name, '--publish', `127.0.0.1:${port}:6379`, '--volume', `${dir}:/data`],
       ...user,
-      ...[REDIS_IMAGE, 'redis-server', '/data/redis.conf'],
+      ...keep,
+      ...['--entrypoint', 'redis-server', REDIS_IMAGE, '/data/redis.conf'],
     ],
     env: source.env,
     onLine,
