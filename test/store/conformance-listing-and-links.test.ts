@@ -9,7 +9,9 @@ const text = { contentType: 'text/plain' };
 describe.concurrent.each(STORES)('a store on %s', (_, open) => {
   it('lists more than a page in order, from any key on, and deletes as many', async () => {
     await using bench = await open();
-    const all = Array.from({ length: 1005 }, (_, n) => `rows/${String(n).padStart(5, '0')}.ndjson`);
+    // A page of S3 has 1,000 objects; a directory has no pages.
+    const length = bench.store.kind === 's3' ? 1005 : 305;
+    const all = Array.from({ length }, (_, n) => `rows/${String(n).padStart(5, '0')}.ndjson`);
     await inParallel(all, 16, (key) =>
       bench.store.put(key, Buffer.from('{}'), { contentType: 'application/x-ndjson' }),
     );
@@ -17,7 +19,7 @@ describe.concurrent.each(STORES)('a store on %s', (_, open) => {
     await bench.store.put('s', Buffer.from('x'), text);
     expect(await listKeysOf(bench.store, 'rows/')).toEqual(all);
     expect(await listKeysOf(bench.store, 'rows/0010')).toEqual(all.slice(100, 110));
-    expect(await listKeysOf(bench.store, '', { after: 'rows/01002.ndjson' })).toEqual([...all.slice(1003), 's']);
+    expect(await listKeysOf(bench.store, '', { after: 'rows/00302.ndjson' })).toEqual([...all.slice(303), 's']);
     expect(await listKeysOf(bench.store, 'rows/', { after: 'rows/00010', limit: 2 })).toEqual(all.slice(10, 12));
     expect(await listKeysOf(bench.store, 'rows/', { after: 'zzz' })).toEqual([]);
     expect(await listKeysOf(bench.store, 'nothing/here')).toEqual([]);

@@ -48,6 +48,8 @@ describe('a directory store that several processes use', () => {
       expect((await bench.store.head(key))?.metadata).toEqual({ name: names[winner] });
     }
     expect(winners.size).toBeGreaterThan(1);
+    const sidecars = await readdir(join(bench.directory, '.meta/claims'), { recursive: true });
+    expect(sidecars.filter((file) => file.endsWith('.json'))).toHaveLength(keys.length);
     expect(await readdir(join(bench.directory, '.temp'))).toEqual([]);
   });
 

@@ -1,8 +1,10 @@
-import { mkdir, readdir, readFile, rename, rm, stat, symlink, utimes, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, readdir, readFile, rename, rm, stat, symlink, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { toDirectoryError } from '@renderyard/shared/store/directory-error';
 import { createFolders } from '@renderyard/shared/store/directory-folders';
 import { listKeys } from '@renderyard/shared/store/directory-listing';
+import { openObject, readInfo } from '@renderyard/shared/store/directory-read';
+import { openRoot } from '@renderyard/shared/store/directory-root';
 import { compareKeys } from '@renderyard/shared/store/object-key';
 import { describe, expect, it, vi } from 'vitest';
 import { listKeysOf, readAll } from './bench.ts';
@@ -151,6 +153,46 @@ describe('a directory store', () => {
     await utimes(join(temp, foreign[0] ?? ''), old, old);
     await bench.again().check();
     expect((await readdir(temp)).toSorted()).toEqual(foreign.slice(1));
+  });
+
+  it('sweeps the metadata of writes that did not come to their end, and of no others', async () => {
+    await using bench = await openDirectoryBench();
+    const metadata = { a: 'b' };
+    for (const key of ['kept.png', 'lost.png']) await bench.store.put(key, Buffer.from('x'), { ...png, metadata });
+    const sidecars = join(bench.directory, '.meta');
+    // As if both writers had died, the first just after its object was in place, the other just before.
+    for (const [n, file] of (await readdir(sidecars)).entries()) {
+      const left = join(bench.directory, `.temp/somewhere-else.1.ab.${n}.sidecar`);
+      await copyFile(join(sidecars, file), left);
+      await utimes(left, 0, 0);
+    }
+    await rm(join(bench.directory, 'lost.png'));
+    const again = bench.again();
+    await again.check();
+    expect(await readdir(join(bench.directory, '.temp'))).toEqual([]);
+    expect((await readdir(sidecars)).map((file) => file.replace(/%.*/, ''))).toEqual(['kept.png']);
+    expect((await again.head('kept.png'))?.metadata).toEqual(metadata);
+  });
+
+  it('looks again at an object that is replaced in the middle of a look', async () => {
+    await using bench = await openDirectoryBench();
+    const write = (n: number) => bench.store.put('a', Buffer.alloc(n), { contentType: 'x/y', metadata: { n: `${n}` } });
+    await write(1);
+    const root = await openRoot(bench.directory);
+    let n = 1;
+    // What is asked between the look at the file and the look at its metadata.
+    const exists = async (folder: string) => {
+      if (n % 3 !== 0) await write(++n);
+      return root.folders.exists(folder);
+    };
+    const interrupted = { ...root, folders: { ...root.folders, exists } };
+    expect(await readInfo(interrupted, 'a')).toMatchObject({ bytes: 3, metadata: { n: '3' } });
+    n++;
+    await write(n);
+    const opened = await openObject(interrupted, 'a');
+    expect(opened?.info).toMatchObject({ bytes: 6, metadata: { n: '6' } });
+    expect((await opened?.handle.readFile())?.length).toBe(6);
+    await opened?.handle.close();
   });
 
   it('writes names apart where the folder was made on a file system without case', async () => {
