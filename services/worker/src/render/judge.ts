@@ -44,7 +44,7 @@ export interface Judgement {
 /** The wait that a 429 asks for is clamped to this, in milliseconds, and renewed: the header may be years away. */
 const RATE_WAIT = { least: 1000, otherwise: 5000, most: 10_000 } as const;
 /** A job that a hold keeps looks again after this, in milliseconds; the queue is paused meanwhile. */
-export const HOLD_WAIT_MS = 5000;
+export const HOLD_WAIT_MS = 1000;
 
 const DETAILS = {
   timeout: 'No complete answer came within the time allowed.',

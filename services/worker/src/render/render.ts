@@ -131,7 +131,16 @@ async function judged(job: Job, call: MadeCall, outcome: NoImageOutcome, deps: R
     const isNew = await deps.ledger.setHold(hold.name, hold.detail, hold);
     if (isNew) deps.logger.warn({ hold: hold.name, job: job.id }, hold.detail);
   }
-  deps.logger[log]({ job: job.id, call: call.id, outcome: outcome.kind, ending: ending.kind }, 'a call gave no image');
+  deps.logger[log](
+    {
+      job: job.id,
+      call: call.id,
+      outcome: outcome.kind,
+      cause: 'cause' in outcome ? outcome.cause : undefined,
+      ending: ending.kind,
+    },
+    'a call gave no image',
+  );
   return record(job, call, end, 'facts' in outcome ? outcome.facts : undefined, ending, deps);
 }
 

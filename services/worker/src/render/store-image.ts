@@ -25,7 +25,7 @@ export interface StoreImageDependencies {
   readonly abort: AbortSignal;
 }
 
-/** The first wait between two tries to store an image, in milliseconds; it doubles up to ten seconds. */
+/** The least wait between two tries to store an image, in milliseconds; the longest is about two seconds. */
 const FIRST_WAIT_MS = 250;
 
 /**
@@ -83,7 +83,7 @@ export async function storeImage(
         { err: error, job: job.id, key, tries, hold: 'store' },
         'an image cannot be stored and is tried again',
       );
-      await clock.sleep(500 + backoff(Math.min(tries, 6), FIRST_WAIT_MS), abort);
+      await clock.sleep(FIRST_WAIT_MS + backoff(Math.min(tries, 4), FIRST_WAIT_MS), abort);
       if (abort.aborted) return { kind: 'gave_up' };
     }
   }

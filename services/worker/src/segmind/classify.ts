@@ -53,7 +53,7 @@ export function classifyStatus(facts: AnswerFacts, message: string, resetMs: num
         return { kind: 'rejected', detail: `The upstream refused the request (${status})${said}`, facts };
       if (status >= 300) return { kind: 'no_such_model', facts };
       // Another 2xx: it was taken, and what came is not an image.
-      return { kind: 'unknown', how: 'bad_image', facts };
+      return { kind: 'unknown', how: 'bad_image', cause: `status ${status}`, facts };
   }
 }
 

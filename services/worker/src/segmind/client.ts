@@ -3,10 +3,11 @@ import { parseCredits } from '@renderyard/shared/credits/amount';
 import { Agent, type Dispatcher, request } from 'undici';
 import { classifyStatus, upstreamMessage } from './classify.ts';
 import { type AnswerHeaders, rateLimitReset, readFacts } from './facts.ts';
+import { readJpegFrame } from './jpeg-frame.ts';
 import type { AnswerFacts, Outcome, UnknownHow } from './outcome.ts';
 import { noteSent } from './sent-flag.ts';
-import { createSpool, type Spool } from './spool.ts';
-import { type Framing, verifyImage } from './verify-image.ts';
+import { createSpool, type Spool, type SpooledBody } from './spool.ts';
+import { type Framing, type Verified, verifyImage } from './verify-image.ts';
 
 /** What the balance call said. */
 export type BalanceAnswer =
@@ -100,7 +101,7 @@ export function createSegmindClient(options: SegmindOptions): SegmindClient {
             cause: causeOf(error),
             timeout: timeout.aborted || causeOf(error).includes('TIMEOUT'),
           };
-        return { kind: 'unknown', how: howItBroke(signal, timeout, facts), facts };
+        return { kind: 'unknown', how: howItBroke(signal, timeout, facts), cause: causeOf(error), facts };
       }
     },
 
@@ -152,7 +153,7 @@ async function readImage(
     }
   }
   const received = await spool.end();
-  const verified = verifyImage({ ...received, framing });
+  const verified = await verify(received, framing);
   if (verified.ok) {
     const { body, bytes, sha256, discard } = received;
     return {
@@ -172,7 +173,8 @@ async function readImage(
   }
   const decoded = decodeBase64Answer(received.body);
   await received.discard();
-  if (decoded === undefined) return { kind: 'unknown', how: framing === 'close' ? 'cut' : 'bad_image', facts };
+  if (decoded === undefined)
+    return { kind: 'unknown', how: framing === 'close' ? 'cut' : 'bad_image', cause: verified.problem, facts };
   const inner = createSpool({
     folder: options.spoolFolder,
     name: id,
@@ -182,10 +184,10 @@ async function readImage(
   holder.current = inner;
   await inner.write(decoded);
   const image = await inner.end();
-  const checked = verifyImage({ ...image, framing });
+  const checked = await verify(image, framing);
   if (!checked.ok) {
     await image.discard();
-    return { kind: 'unknown', how: 'bad_image', facts };
+    return { kind: 'unknown', how: 'bad_image', cause: checked.problem, facts };
   }
   return {
     kind: 'image',
@@ -198,6 +200,14 @@ async function readImage(
     },
     facts,
   };
+}
+
+async function verify(received: SpooledBody, framing: Framing): Promise<Verified> {
+  const verified = verifyImage({ ...received, framing });
+  const isJpeg = received.head[0] === 0xff && received.head[1] === 0xd8;
+  if (verified.ok || !isJpeg || received.body instanceof Uint8Array) return verified;
+  const frame = await readJpegFrame(received.body.path);
+  return frame === undefined ? verified : verifyImage({ ...received, head: frame, framing });
 }
 
 /** `{"image": "<base64>"}`, as upstream answers `base64: true`, which we never ask for but would not throw away. */

@@ -36,7 +36,12 @@ export type NoImageOutcome =
   /** No connection carried the request: nothing was billed. */
   | { readonly kind: 'unreached'; readonly cause: string; readonly timeout: boolean }
   /** The request left and no complete, valid answer came: it may have been billed. */
-  | { readonly kind: 'unknown'; readonly how: UnknownHow; readonly facts: AnswerFacts | undefined }
+  | {
+      readonly kind: 'unknown';
+      readonly how: UnknownHow;
+      readonly cause: string;
+      readonly facts: AnswerFacts | undefined;
+    }
   /** 401 and 403: the key, or this model for this key. */
   | { readonly kind: 'unauthorized'; readonly facts: AnswerFacts }
   /** 404, 410 and redirects: the model's address. */
