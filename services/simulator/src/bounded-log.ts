@@ -2,6 +2,8 @@
 export interface BoundedLog<T> {
   /** Adds an entry; returns its number. The oldest ones are dropped to stay within the bounds. */
   push(make: (seq: number) => T): T;
+  /** Says that a kept entry takes this many more bytes than when it was added. */
+  grew(seq: number, bytes: number): void;
   /** At most `limit` entries with numbers above `after`, in order. */
   page(after: number, limit: number): readonly T[];
   /** The newest entry that fits, searched from the newest back. */
@@ -38,14 +40,22 @@ export function createBoundedLog<T>(options: {
     }
   };
 
+  const keepWithin = () => {
+    while (slots.length - start > 1 && (slots.length - start > options.entries || bytes > options.bytes)) dropOldest();
+  };
+
   return {
     push: (make) => {
       const entry = make(dropped + slots.length - start + 1);
       slots.push(entry);
       bytes += options.sizeOf(entry);
-      while (slots.length - start > 1 && (slots.length - start > options.entries || bytes > options.bytes))
-        dropOldest();
+      keepWithin();
       return entry;
+    },
+    grew: (seq, more) => {
+      if (seq <= dropped) return;
+      bytes += more;
+      keepWithin();
     },
     page: (after, limit) => {
       const from = start + Math.max(0, after - dropped);

@@ -8,6 +8,7 @@ import type { Painter } from './image/painter.ts';
 import { isLoopbackHost } from './loopback.ts';
 import { PAGE } from './page.ts';
 import { pictureOf } from './picture.ts';
+import { parametersOf } from './records.ts';
 import type { World } from './world.ts';
 
 const USUAL_LIMIT = 1000;
@@ -79,7 +80,7 @@ export function createControl(options: {
     reply
       .header(
         'content-security-policy',
-        "default-src 'none'; img-src 'self'; connect-src 'self'; style-src 'unsafe-inline'; script-src 'unsafe-inline'",
+        "default-src 'none'; img-src 'self' data:; connect-src 'self'; style-src 'unsafe-inline'; script-src 'unsafe-inline'",
       )
       .type('text/html; charset=utf-8')
       .send(PAGE),
@@ -137,8 +138,9 @@ export function createControl(options: {
     const entry = world().ledger.find((render) => render.requestId === request.params.id);
     if (entry === undefined)
       return reply.code(404).send({ error: 'No render that is kept in the ledger has this id.' });
-    const image = await options.painter.paint(pictureOf(entry.parameters, entry.seed, entry.image.atLeastBytes));
-    return reply.type(`image/${entry.parameters.image_format}`).send(image);
+    const parameters = parametersOf(entry);
+    const image = await options.painter.paint(pictureOf(parameters, entry.seed, entry.image.atLeastBytes));
+    return reply.type(`image/${parameters.image_format}`).send(image);
   });
   return app;
 }

@@ -1,5 +1,6 @@
 import { draw } from './draw.ts';
 import type { FaultEffect, FaultRule } from './fault-rules.ts';
+import { createPromptCounter, type PromptCounter } from './prompt-counter.ts';
 import type { Endpoint } from './records.ts';
 
 /** What a rule may look at. */
@@ -18,9 +19,8 @@ export interface PickedFault {
   readonly effect: FaultEffect;
 }
 
-/** Rules that can be in force at a time, and prompts counted for each. */
+/** Rules that can be in force at a time; the oldest goes when there are more. */
 const MOST_RULES = 10_000;
-const MOST_PROMPTS = 200_000;
 
 interface Entry {
   readonly id: string;
@@ -28,7 +28,7 @@ interface Entry {
   readonly prompts: ReadonlySet<string> | undefined;
   readonly pattern: RegExp | undefined;
   readonly ordinals: ReadonlySet<number> | undefined;
-  readonly usedBy: Map<string, number>;
+  readonly usedBy: PromptCounter;
   used: number;
 }
 
@@ -66,7 +66,7 @@ export function createFaultBook(options: { readonly seed: number; readonly rules
       prompts: prompt === undefined ? undefined : new Set(typeof prompt === 'string' ? [prompt] : prompt),
       pattern: prompt_matches === undefined ? undefined : new RegExp(prompt_matches, 'u'),
       ordinals: ordinals === undefined ? undefined : new Set(ordinals),
-      usedBy: new Map(),
+      usedBy: createPromptCounter(),
       used: 0,
     };
     entries = [...entries.filter((other) => other.id !== id), entry].slice(-MOST_RULES);
@@ -76,17 +76,10 @@ export function createFaultBook(options: { readonly seed: number; readonly rules
 
   const take = (entry: Entry, prompt: string): boolean => {
     const { times, per_prompt } = entry.rule;
-    const used = per_prompt === true ? (entry.usedBy.get(prompt) ?? 0) : entry.used;
+    const used = per_prompt === true ? entry.usedBy.count(prompt) : entry.used;
     if (times !== undefined && used >= times) return false;
     entry.used += 1;
-    if (per_prompt === true) {
-      entry.usedBy.set(prompt, used + 1);
-      if (entry.usedBy.size > MOST_PROMPTS)
-        for (const oldest of entry.usedBy.keys()) {
-          entry.usedBy.delete(oldest);
-          break;
-        }
-    }
+    if (per_prompt === true) entry.usedBy.add(prompt);
     return true;
   };
 

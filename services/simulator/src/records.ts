@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { creditsNumber, formatCredits } from './credits.ts';
-import type { ImageFormat, RenderParameters } from './parameters.ts';
+import { type ImageFormat, type RenderParameters, readParameters } from './parameters.ts';
+import { parseJson } from './request-body.ts';
 import type { Outcome } from './transmit.ts';
 
 /** What was called. `other` is any path the upstream does not have. */
@@ -36,7 +37,6 @@ export interface LedgerRecord {
   readonly call: number;
   readonly slug: string;
   readonly body: Buffer;
-  readonly parameters: RenderParameters;
   /** The seed that was really used, and the size. */
   readonly seed: number;
   readonly width: number;
@@ -99,17 +99,13 @@ export interface LedgerEntry {
 const sha256 = (bytes: Buffer) => createHash('sha256').update(bytes).digest('hex');
 const time = (ms: number) => new Date(ms).toISOString();
 
-function objectIn(body: Buffer): Record<string, unknown> {
-  try {
-    const value: unknown = JSON.parse(new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(body));
-    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
-  } catch {
-    return {};
-  }
+function parseObject(body: Buffer): Record<string, unknown> | undefined {
+  const value = parseJson(body)?.value;
+  return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : undefined;
 }
 
 export function showCall(call: CallRecord, withBody: boolean): CallEntry {
-  const { prompt } = objectIn(call.body);
+  const { prompt } = parseObject(call.body) ?? {};
   return {
     seq: call.seq,
     at: time(call.at),
@@ -129,19 +125,27 @@ export function showCall(call: CallRecord, withBody: boolean): CallEntry {
   };
 }
 
+/** The parameters of a billed render, read once more from its body: only the body is kept. */
+export function parametersOf(render: LedgerRecord): RenderParameters {
+  const read = readParameters(parseObject(render.body));
+  if ('parameters' in read) return read.parameters;
+  throw new Error(`The body of the billed render ${render.requestId} cannot be read any more: ${read.refusal.message}`);
+}
+
 export function showRender(render: LedgerRecord): LedgerEntry {
+  const { prompt, image_format } = parametersOf(render);
   return {
     seq: render.seq,
     at: time(render.at),
     request_id: render.requestId,
     call: render.call,
     slug: render.slug,
-    prompt: render.parameters.prompt,
-    parameters: objectIn(render.body),
+    prompt,
+    parameters: parseObject(render.body) ?? {},
     seed: render.seed,
     width: render.width,
     height: render.height,
-    image_format: render.parameters.image_format,
+    image_format,
     cost: creditsNumber(render.cost),
     cost_exact: formatCredits(render.cost),
     balance_after: creditsNumber(render.balanceAfter),

@@ -1,16 +1,17 @@
 import { createHash, randomUUID } from 'node:crypto';
 import type { Clock } from '@renderyard/shared/clock';
+import { admit, type RenderCall } from './admission.ts';
 import { type Answer, errorAnswer, jsonAnswer, NOT_ACCEPTABLE, statusAnswer } from './answer.ts';
 import { formatCredits } from './credits.ts';
+import { deliver, waitOf } from './deliver.ts';
 import { draw } from './draw.ts';
 import type { PickedFault } from './fault-book.ts';
-import { applyFault, isBilled, keepsImage } from './fault-effects.ts';
+import { isBilled, keepsImage } from './fault-effects.ts';
 import type { Painter } from './image/painter.ts';
-import { type RenderParameters, readParameters, sizeOf } from './parameters.ts';
+import { type RenderParameters, sizeOf } from './parameters.ts';
 import { pictureOf } from './picture.ts';
 import { costOf } from './pricing.ts';
-import type { CallRecord, LedgerRecord } from './records.ts';
-import { type Exchange, transmit } from './transmit.ts';
+import type { LedgerRecord } from './records.ts';
 import type { World } from './world.ts';
 
 /** Seeds drawn for `-1` lie from 0 to one less than this. */
@@ -21,13 +22,6 @@ export interface RenderCallOptions {
   readonly painter: Painter;
 }
 
-/** One call to be rendered, and where it stands in the log of calls. */
-export interface RenderCall {
-  readonly exchange: Exchange;
-  readonly record: CallRecord;
-  readonly slug: string;
-}
-
 /** Everything about a render that is settled before it begins. */
 interface Job {
   readonly parameters: RenderParameters;
@@ -35,35 +29,6 @@ interface Job {
   readonly cost: bigint;
   readonly latencyMs: number;
   readonly requestId: string;
-}
-
-function parse(body: Buffer): { readonly value: unknown } | undefined {
-  try {
-    return { value: JSON.parse(new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(body)) };
-  } catch {
-    return undefined;
-  }
-}
-
-/** What is wrong with a call before its parameters are looked at. */
-function refuse(world: World, { exchange, slug }: RenderCall): Answer | undefined {
-  const { headers } = exchange.request;
-  const key = headers['x-api-key'];
-  if (typeof key !== 'string' || !world.keys.works(key)) return statusAnswer(401);
-  const model = world.models.find(slug);
-  if (model !== 'known') return statusAnswer(model === 'retired' ? 410 : 404);
-  if (!world.keys.allows(key, slug)) return statusAnswer(403);
-  const [type = ''] = (headers['content-type'] ?? '').split(';');
-  if (type.trim().toLowerCase() !== 'application/json') return errorAnswer(406, NOT_ACCEPTABLE.content_type);
-  if (!world.rateLimit.take())
-    return {
-      ...statusAnswer(429),
-      headers: [
-        ...statusAnswer(429).headers,
-        ['x-rate-limit-reset-at-utc', new Date(world.rateLimit.resetsAt()).toISOString()],
-      ],
-    };
-  return undefined;
 }
 
 /** Renders and bills as the upstream's v1 does, in the order that money depends on. */
@@ -81,16 +46,6 @@ export function createRenderCall({ clock, painter }: RenderCallOptions) {
       latencyMs: world.latency.of(slug, prompt, turn),
       requestId: randomUUID(),
     };
-  };
-
-  /** Sends an answer that no render stands behind. */
-  const send = async (world: World, call: RenderCall, normal: Answer, fault?: PickedFault) => {
-    const { answer, manner } = applyFault(fault?.effect, normal, clock.now());
-    call.record.status = manner.kind === 'hang' || manner.kind === 'reset' ? null : answer.status;
-    const wait = (fault?.effect.delay_ms ?? 0) + (fault?.effect.delay_after_billing_ms ?? 0);
-    if (wait > 0) await clock.sleep(wait, world.ended);
-    if (world.ended.aborted) return;
-    call.record.end = await transmit(call.exchange, answer, manner);
   };
 
   const bill = (
@@ -111,7 +66,6 @@ export function createRenderCall({ clock, painter }: RenderCallOptions) {
       call: call.record.seq,
       slug: call.slug,
       body: call.record.body,
-      parameters: job.parameters,
       seed: job.seed,
       width,
       height,
@@ -163,31 +117,24 @@ export function createRenderCall({ clock, painter }: RenderCallOptions) {
     // From here on the render is paid for, whether or not anybody is left to take it.
     const entry = bill(world, call, job, image, fault);
     const normal = imageAnswer(world, job, image, entry.balanceAfter, clock.now() - begunAt);
-    const { answer, manner } = applyFault(fault?.effect, normal, clock.now());
-    const hold = fault?.effect.delay_after_billing_ms ?? 0;
-    if (hold > 0) await clock.sleep(hold, world.ended);
-    call.record.status = manner.kind === 'hang' || manner.kind === 'reset' ? null : answer.status;
-    call.record.end = world.ended.aborted ? 'stopped' : await transmit(call.exchange, answer, manner);
+    await deliver({ world, clock }, call, normal, fault, fault?.effect.delay_after_billing_ms);
     const { end } = call.record;
     entry.end = end === 'whole' && !keepsImage(fault?.effect) ? 'replaced' : end;
   };
 
   /** Answers a POST to a model, from its checks to the last byte. */
   return async (world: World, call: RenderCall): Promise<void> => {
-    const refusal = refuse(world, call);
-    if (refusal !== undefined) return send(world, call, refusal);
-    const body = parse(call.record.body);
-    if (body === undefined) return send(world, call, errorAnswer(400, 'The body is not valid JSON in UTF-8.'));
-    const read = readParameters(body.value);
-    if ('refusal' in read) return send(world, call, errorAnswer(read.refusal.status, read.refusal.message));
-    const { prompt } = read.parameters;
-    const turn = world.turnOf(prompt);
-    const job = plan(world, call.slug, read.parameters, turn);
+    const admitted = admit(world, call);
+    if ('refusal' in admitted) return deliver({ world, clock }, call, admitted.refusal);
+    const { parameters } = admitted;
+    const { prompt } = parameters;
+    const turn = world.turns.add(prompt);
+    const job = plan(world, call.slug, parameters, turn);
     call.record.requestId = job.requestId;
     const committed = world.billed.total + world.account.held();
     if (world.spendLimit !== undefined && committed + job.cost > world.spendLimit)
-      return send(world, call, errorAnswer(406, NOT_ACCEPTABLE.spend_limit));
-    if (!world.account.hold(job.cost)) return send(world, call, errorAnswer(406, NOT_ACCEPTABLE.credits));
+      return deliver({ world, clock }, call, errorAnswer(406, NOT_ACCEPTABLE.spend_limit));
+    if (!world.account.hold(job.cost)) return deliver({ world, clock }, call, errorAnswer(406, NOT_ACCEPTABLE.credits));
     world.ordinals.render += 1;
     const fault = world.faults.pick({
       endpoint: 'render',
@@ -199,7 +146,7 @@ export function createRenderCall({ clock, painter }: RenderCallOptions) {
     call.record.fault = fault?.rule ?? null;
     if (fault !== undefined && !isBilled(fault.effect)) {
       world.account.release(job.cost);
-      return send(world, call, statusAnswer(500), fault);
+      return deliver({ world, clock }, call, statusAnswer(500), fault, waitOf(fault));
     }
     return render(world, call, job, fault);
   };

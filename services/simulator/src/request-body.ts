@@ -11,17 +11,28 @@ export function readBody(
     const chunks: Buffer[] = [];
     let bytes = 0;
     const done = (end: 'whole' | 'too_large' | 'gone') => {
-      request.off('data', take);
-      resolve({ end, body: chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks) });
+      request.off('data', take).off('end', onEnd).off('close', onGone).off('error', onGone);
+      // A failure later on concerns the answer, not the body.
+      request.on('error', () => undefined);
+      // Always a copy: what arrives are views of large buffers, which a log of small bodies must not keep alive.
+      resolve({ end, body: Buffer.concat(chunks) });
     };
     const take = (chunk: Buffer) => {
       bytes += chunk.length;
       if (bytes > MOST_BODY_BYTES) return done('too_large');
       chunks.push(chunk);
     };
-    request.on('data', take);
-    request.once('end', () => done('whole'));
-    request.once('close', () => done('gone'));
-    request.once('error', () => done('gone'));
+    const onEnd = () => done('whole');
+    const onGone = () => done('gone');
+    request.on('data', take).on('end', onEnd).on('close', onGone).on('error', onGone);
   });
+}
+
+/** Parses a body. JSON comes in UTF-8 (RFC 8259, 8.1); a byte order mark or a broken sequence is not that, and gives undefined. */
+export function parseJson(body: Buffer): { readonly value: unknown } | undefined {
+  try {
+    return { value: JSON.parse(new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(body)) };
+  } catch {
+    return undefined;
+  }
 }

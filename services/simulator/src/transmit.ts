@@ -29,8 +29,10 @@ async function ownTurn({ response }: Exchange): Promise<void> {
   if (response.socket === null) await new Promise<unknown>((resolve) => response.once('socket', resolve));
 }
 
-function flat(answer: Answer, more: Answer['headers']): string[] {
-  return [...answer.headers, ...more].flat();
+/** The headers in Node's flat form, with the length; a length or framing that a fault has set stands in its place. */
+function framed({ headers, body }: Answer): string[] {
+  const named = headers.some(([name]) => name === 'content-length' || name === 'transfer-encoding');
+  return [...headers, ...(named ? [] : [['content-length', String(body.length)]])].flat();
 }
 
 /** Resolves once the last byte is handed to the connection. */
@@ -42,12 +44,7 @@ function finish({ response }: Exchange, last?: Buffer): Promise<Outcome> {
 }
 
 function sendWhole(exchange: Exchange, answer: Answer): Promise<Outcome> {
-  // A header set by a fault may stand in for the real length.
-  const named = answer.headers.some(([name]) => name === 'content-length' || name === 'transfer-encoding');
-  exchange.response.writeHead(
-    answer.status,
-    flat(answer, named ? [] : [['content-length', String(answer.body.length)]]),
-  );
+  exchange.response.writeHead(answer.status, framed(answer));
   return finish(exchange, answer.body);
 }
 
@@ -58,7 +55,7 @@ async function sendDripping(
   signal: AbortSignal,
 ): Promise<Outcome> {
   const { response } = exchange;
-  response.writeHead(answer.status, flat(answer, [['content-length', String(answer.body.length)]]));
+  response.writeHead(answer.status, framed(answer));
   response.flushHeaders();
   for (let at = 0; at < answer.body.length; at += manner.chunkBytes) {
     response.write(answer.body.subarray(at, at + manner.chunkBytes));

@@ -1,15 +1,15 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Clock } from '@renderyard/shared/clock';
 import type { Logger } from '@renderyard/shared/logger';
+import type { RenderCall } from './admission.ts';
 import { type Answer, errorAnswer, htmlAnswer, jsonAnswer, statusAnswer } from './answer.ts';
 import { catalogueOf } from './catalogue.ts';
 import { formatCredits } from './credits.ts';
-import { applyFault } from './fault-effects.ts';
+import { deliver, waitOf } from './deliver.ts';
 import type { Painter } from './image/painter.ts';
 import type { Endpoint } from './records.ts';
-import { createRenderCall, type RenderCall } from './render-call.ts';
+import { createRenderCall } from './render-call.ts';
 import { readBody } from './request-body.ts';
-import { transmit } from './transmit.ts';
 import type { World } from './world.ts';
 
 const CREDITS_PATH = '/v1/get-user-credits';
@@ -56,12 +56,7 @@ export function createUpstream(options: {
     const ordinal = world.ordinals[endpoint];
     const fault = endpoint === 'other' ? undefined : world.faults.pick({ endpoint, ordinal, turn: ordinal });
     record.fault = fault?.rule ?? null;
-    const { answer, manner } = applyFault(fault?.effect, normal, clock.now());
-    const wait = (fault?.effect.delay_ms ?? 0) + (fault?.effect.delay_after_billing_ms ?? 0);
-    if (wait > 0) await clock.sleep(wait, world.ended);
-    if (world.ended.aborted) return;
-    record.status = manner.kind === 'hang' || manner.kind === 'reset' ? null : answer.status;
-    record.end = await transmit(call.exchange, answer, manner);
+    return deliver({ world, clock }, call, normal, fault, waitOf(fault));
   };
 
   const answer = async (world: World, call: RenderCall, verb: 'GET' | 'POST') => {
@@ -69,27 +64,19 @@ export function createUpstream(options: {
     const { record } = call;
     const { end, body } = await readBody(request);
     record.body = body;
+    world.calls.grew(record.seq, body.length);
     if (end === 'gone') {
       record.end = 'client_gone';
       return;
     }
-    const whole = { kind: 'whole' } as const;
     if (end === 'too_large') {
-      record.status = 413;
       const tooLarge = statusAnswer(413);
-      record.end = await transmit(
-        call.exchange,
-        { ...tooLarge, headers: [...tooLarge.headers, ['connection', 'close']] },
-        whole,
-      );
-      return;
+      return deliver({ world, clock }, call, { ...tooLarge, headers: [...tooLarge.headers, ['connection', 'close']] });
     }
     if (record.endpoint === 'other') return answerPlain(world, call, errorAnswer(404, 'Not found.'));
     if (request.method !== verb) {
       const page = htmlAnswer(405);
-      record.status = 405;
-      record.end = await transmit(call.exchange, { ...page, headers: [...page.headers, ['allow', verb]] }, whole);
-      return;
+      return deliver({ world, clock }, call, { ...page, headers: [...page.headers, ['allow', verb]] });
     }
     if (record.endpoint === 'credits') return answerPlain(world, call, creditsAnswer(world, request));
     if (record.endpoint === 'catalogue')
@@ -123,8 +110,7 @@ export function createUpstream(options: {
       await answer(world, call, verb);
     } catch (error) {
       options.logger?.error({ err: error, path }, 'a call failed inside the simulator');
-      record.status = 500;
-      if (!response.headersSent) record.end = await transmit(call.exchange, statusAnswer(500), { kind: 'whole' });
+      if (!response.headersSent) await deliver({ world, clock }, call, statusAnswer(500));
       else request.socket.destroy();
     } finally {
       world.inFlight.delete(request);

@@ -15,13 +15,12 @@ import {
   DEFAULT_PRICE,
   type SimulatorOptions,
 } from './options.ts';
+import { createPromptCounter } from './prompt-counter.ts';
 import { createRateLimit } from './rate-limit.ts';
 import type { CallRecord, LedgerRecord } from './records.ts';
 
 /** What an entry takes besides its body: an estimate, in bytes. */
 const ENTRY_BYTES = 600;
-/** Prompts whose turns are counted. */
-const MOST_PROMPTS = 200_000;
 
 /**
  * Everything that a reset puts back to its start. A reset makes a new world; calls still in flight in the old one are
@@ -32,7 +31,6 @@ export function createWorld(options: SimulatorOptions, clock: Clock) {
   const log = { entries: options.logEntries ?? DEFAULT_LOG_ENTRIES, bytes: options.logBytes ?? DEFAULT_LOG_BYTES };
   const end = new AbortController();
   setMaxListeners(0, end.signal);
-  const turns = new Map<string, number>();
 
   return {
     seed,
@@ -66,17 +64,8 @@ export function createWorld(options: SimulatorOptions, clock: Clock) {
     inFlight: new Set<IncomingMessage>(),
     /** Aborts when the world ends. */
     ended: end.signal as AbortSignal,
-    /** The how-manieth call with this prompt this is, from 1. */
-    turnOf: (prompt: string): number => {
-      const turn = (turns.get(prompt) ?? 0) + 1;
-      turns.set(prompt, turn);
-      if (turns.size > MOST_PROMPTS)
-        for (const oldest of turns.keys()) {
-          turns.delete(oldest);
-          break;
-        }
-      return turn;
-    },
+    /** How often each prompt came. */
+    turns: createPromptCounter(),
     /** Stops every call in flight: those not billed yet never are. */
     stop(): void {
       end.abort();
