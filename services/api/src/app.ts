@@ -1,0 +1,124 @@
+import type { Clock } from '@renderyard/shared/clock';
+import type { Config } from '@renderyard/shared/config';
+import type { Ledger } from '@renderyard/shared/credits/ledger';
+import { newId } from '@renderyard/shared/ids';
+import type { JobStore } from '@renderyard/shared/job/job-store';
+import type { TicketQueue } from '@renderyard/shared/job/ticket-queue';
+import type { Logger } from '@renderyard/shared/logger';
+import type { Redis } from '@renderyard/shared/redis/connect';
+import type { Generation } from '@renderyard/shared/redis/generation';
+import { keyPrefix } from '@renderyard/shared/redis/keys';
+import type { Store } from '@renderyard/shared/store/store';
+import { fastify, LogController } from 'fastify';
+import type { App } from './app-instance.ts';
+import { createReadiness } from './health/readiness.ts';
+import { createIdempotencyStore } from './idempotency/idempotency-store.ts';
+import { createEndedJobs } from './jobs/ended-jobs.ts';
+import { createFeeder } from './jobs/feeder.ts';
+import { createJobViewer } from './jobs/job-viewer.ts';
+import { addIdempotency } from './plugins/idempotency.ts';
+import { addJsonBody, BODY_LIMIT } from './plugins/json-body.ts';
+import { allowLoopbackOnly } from './plugins/loopback-only.ts';
+import { addProblemReplies, answerClientError, sendProblem } from './plugins/problem-replies.ts';
+import { addRequestRecord } from './plugins/request-record.ts';
+import { requireKey } from './plugins/require-key.ts';
+import { addSecurityHeaders } from './plugins/security-headers.ts';
+import { compileSchema } from './plugins/validation.ts';
+import { creditsRoutes } from './routes/credits.ts';
+import { healthRoutes } from './routes/health.ts';
+import { homeRoute } from './routes/home.ts';
+import { jobActionRoutes } from './routes/job-actions.ts';
+import { jobImageRoute } from './routes/job-image.ts';
+import { modelsRoutes } from './routes/models.ts';
+import { readJobsRoutes } from './routes/read-jobs.ts';
+import { storeObjects } from './routes/store-objects.ts';
+import { submitJobRoute } from './routes/submit-job.ts';
+
+/** A request's head must be there after this long, the whole of it after the next: bounds for senders of a byte a second. */
+const HEAD_TIMEOUT_MS = 10_000;
+const REQUEST_TIMEOUT_MS = 30_000;
+/** Node looks for requests over their time this often. */
+const TIMEOUT_CHECK_MS = 2_000;
+/** Characters of one part of a path, percent-encoded: a key of the store fits, three for each of its 900 bytes. */
+const MOST_PARAM = 2_800;
+
+export interface AppDeps {
+  readonly config: Config;
+  readonly redis: Redis;
+  readonly jobs: JobStore;
+  readonly ledger: Ledger;
+  readonly queue: TicketQueue;
+  readonly store: Store;
+  /** Signs the links of the directory store. */
+  readonly signingKey: Uint8Array;
+  readonly generation: Generation;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** True once the process was told to stop: it is no longer ready then. */
+  readonly isStopping?: () => boolean;
+}
+
+/** The API as a Fastify instance that does not listen yet. Closing it ends what waits; its dependencies stay open. */
+export function createApp(deps: AppDeps): App {
+  const { config, redis, jobs, ledger, queue, store, generation, clock, logger } = deps;
+  const prefix = keyPrefix(config.REDIS_PREFIX);
+  const keys = config.RENDERYARD_API_KEYS;
+
+  const app: App = fastify({
+    loggerInstance: logger as App['log'],
+    logController: new LogController({ disableRequestLogging: true }),
+    genReqId: () => newId('req'),
+    requestIdHeader: false,
+    trustProxy: false,
+    bodyLimit: BODY_LIMIT,
+    requestTimeout: REQUEST_TIMEOUT_MS,
+    http: { headersTimeout: HEAD_TIMEOUT_MS, connectionsCheckingInterval: TIMEOUT_CHECK_MS },
+    // Requests on open connections are still served while the server closes; new connections are not taken.
+    return503OnClosing: false,
+    forceCloseConnections: 'idle',
+    routerOptions: { maxParamLength: MOST_PARAM },
+    frameworkErrors: (error, request, reply) => sendProblem(error, request, reply),
+    clientErrorHandler: answerClientError,
+  });
+  app.setValidatorCompiler(compileSchema);
+  addRequestRecord(app, { logger });
+  addSecurityHeaders(app);
+  addProblemReplies(app, { generation });
+  addJsonBody(app);
+  if (keys.length === 0) allowLoopbackOnly(app);
+
+  const endedJobs = createEndedJobs({ redis, prefix, logger });
+  // Before connections are waited for: requests that wait for a job are answered with it as it is.
+  app.addHook('preClose', async () => endedJobs.close());
+
+  const feedQueue = createFeeder({ jobs, queue, window: config.FEED_WINDOW, logger });
+  const viewer = createJobViewer({ ledger, publicUrl: config.PUBLIC_URL, clock });
+  const mostWaiting = config.MAX_WAITING_JOBS;
+  const readiness = createReadiness({
+    redis,
+    store,
+    generation,
+    prefix,
+    clock,
+    isStopping: deps.isStopping ?? (() => false),
+  });
+
+  homeRoute(app);
+  healthRoutes(app, { readiness });
+  app.register(storeObjects, { store, signingKey: deps.signingKey, clock });
+  app.register(
+    (v1: App, _options, done) => {
+      requireKey(v1, { keys });
+      addIdempotency(v1, { store: createIdempotencyStore({ redis, prefix }), logger });
+      submitJobRoute(v1, { jobs, viewer, feedQueue, endedJobs, mostWaiting, clock });
+      readJobsRoutes(v1, { jobs, viewer });
+      jobActionRoutes(v1, { jobs, queue, viewer, feedQueue, mostWaiting });
+      jobImageRoute(v1, { jobs, store });
+      creditsRoutes(v1, { ledger, jobs, queue, feedQueue, config, clock });
+      modelsRoutes(v1);
+      done();
+    },
+    { prefix: '/v1' },
+  );
+  return app;
+}

@@ -1,0 +1,31 @@
+import { newId } from '@renderyard/shared/ids';
+import type { JobStore } from '@renderyard/shared/job/job-store';
+import type { TicketQueue } from '@renderyard/shared/job/ticket-queue';
+
+/** Jobs canceled at once; more would delay other requests' commands on the same connection. */
+const CHUNK = 100;
+
+/**
+ * Cancels every queued job of an account that exists by now; jobs submitted meanwhile stay. Doing it again after it
+ * broke off cancels the rest.
+ * @returns how many were canceled.
+ */
+export async function dropBacklog(
+  { jobs, queue }: { readonly jobs: JobStore; readonly queue: TicketQueue },
+  account: string,
+): Promise<number> {
+  let canceled = 0;
+  let after: string | undefined = newId('job');
+  while (after !== undefined) {
+    const page = await jobs.list(account, { status: 'queued', after, limit: CHUNK });
+    await Promise.all(
+      page.map(async ({ id }) => {
+        const { status, ticket } = await jobs.cancel(id);
+        if (status === 'canceled') canceled++;
+        if (ticket !== undefined && ticket.generation > 0) await queue.remove(ticket);
+      }),
+    );
+    after = page.at(-1)?.id;
+  }
+  return canceled;
+}

@@ -1,0 +1,133 @@
+/** What is told to a client about one kind of error. */
+export interface ErrorKind {
+  readonly status: number;
+  /** Short, and the same for every occurrence. */
+  readonly title: string;
+  /** The detail where the place that fails has nothing more exact to say. */
+  readonly text: string;
+}
+
+/**
+ * Every error that the API answers with: a closed list, documented in docs/errors.md, compared with it by a test.
+ * A code never changes its meaning.
+ */
+export const API_ERRORS = {
+  malformed_http: {
+    status: 400,
+    title: 'Malformed HTTP',
+    text: 'The request is not well-formed HTTP/1.1.',
+  },
+  invalid_request: { status: 400, title: 'Invalid request', text: 'The request is not valid; `errors` says where.' },
+  invalid_json: { status: 400, title: 'Invalid JSON', text: 'The body is not valid JSON.' },
+  invalid_encoding: { status: 400, title: 'Invalid encoding', text: 'The body is not valid UTF-8.' },
+  invalid_idempotency_key: {
+    status: 400,
+    title: 'Invalid Idempotency-Key',
+    text: 'An Idempotency-Key is 1 to 255 visible ASCII characters, without spaces, sent once.',
+  },
+  unauthorized: {
+    status: 401,
+    title: 'Unauthorized',
+    text: 'A valid API key is needed: send it as `Authorization: Bearer <key>`.',
+  },
+  host_not_allowed: {
+    status: 403,
+    title: 'Host not allowed',
+    text: 'Without API keys only this machine may ask: use 127.0.0.1, [::1] or localhost, or set RENDERYARD_API_KEYS.',
+  },
+  origin_not_allowed: {
+    status: 403,
+    title: 'Origin not allowed',
+    text: 'Without API keys no page of another origin may ask. Set RENDERYARD_API_KEYS to serve other pages.',
+  },
+  bad_signature: { status: 403, title: 'Bad signature', text: 'This link was not made here, or it was changed.' },
+  link_expired: { status: 403, title: 'Link expired', text: 'This link has expired. Ask for a new one.' },
+  not_found: { status: 404, title: 'Not found', text: 'There is nothing here.' },
+  no_image: { status: 404, title: 'No image', text: 'The job ended without an image.' },
+  method_not_allowed: {
+    status: 405,
+    title: 'Method not allowed',
+    text: 'This address knows other methods; `Allow` names them.',
+  },
+  request_timeout: { status: 408, title: 'Request timeout', text: 'The request did not arrive in time.' },
+  job_ended: { status: 409, title: 'Job has ended', text: 'The job has ended; there is nothing to cancel.' },
+  job_not_retryable: {
+    status: 409,
+    title: 'Job cannot be retried',
+    text: 'Only a failed, canceled or expired job can be retried.',
+  },
+  image_not_ready: {
+    status: 409,
+    title: 'Image not ready',
+    text: 'The job has not ended; its image is not there yet.',
+  },
+  idempotency_key_in_use: {
+    status: 409,
+    title: 'Idempotency-Key in use',
+    text: 'The first request with this Idempotency-Key is still running.',
+  },
+  payload_too_large: { status: 413, title: 'Payload too large', text: 'The body is too large.' },
+  uri_too_long: { status: 414, title: 'URI too long', text: 'A part of the address is too long.' },
+  unsupported_media_type: {
+    status: 415,
+    title: 'Unsupported media type',
+    text: 'The body must be JSON in UTF-8, sent as `Content-Type: application/json`.',
+  },
+  range_not_satisfiable: {
+    status: 416,
+    title: 'Range not satisfiable',
+    text: 'The range lies outside of the object.',
+  },
+  idempotency_key_reused: {
+    status: 422,
+    title: 'Idempotency-Key reused',
+    text: 'This Idempotency-Key was sent with another request in the last 24 hours. Use a new one.',
+  },
+  headers_too_large: { status: 431, title: 'Headers too large', text: 'The headers are larger than 16 KiB.' },
+  internal_error: {
+    status: 500,
+    title: 'Internal error',
+    text: 'This is a fault of the server; its log has the cause under the request_id.',
+  },
+  redis_unavailable: {
+    status: 503,
+    title: 'Redis unavailable',
+    text: 'Redis cannot be used now. Whether a change was made is not known: repeat it with the same Idempotency-Key.',
+  },
+  redis_replaced: {
+    status: 503,
+    title: 'Redis replaced',
+    text: 'Redis was emptied or replaced, which was noticed just now. Nothing was changed; ask again.',
+  },
+  store_unavailable: {
+    status: 503,
+    title: 'Store unavailable',
+    text: 'The object store cannot be used now.',
+  },
+  backlog_full: {
+    status: 503,
+    title: 'Backlog full',
+    text: 'As many jobs wait as MAX_WAITING_JOBS allows. Nothing was accepted; ask again later.',
+  },
+  not_ready: { status: 503, title: 'Not ready', text: 'The server cannot do its work now; `checks` says why.' },
+} as const satisfies Readonly<Record<string, ErrorKind>>;
+
+export type ApiErrorCode = keyof typeof API_ERRORS;
+
+/** What can be wrong with one part of a request, in `errors[].code`: a closed list as well. */
+export const PART_CODES = [
+  'required',
+  'unknown_field',
+  'unknown_parameter',
+  'unknown_model',
+  'wrong_type',
+  'out_of_range',
+  'invalid_format',
+  'too_large',
+  'too_deep',
+  'not_exact',
+  'forbidden_name',
+  'not_available',
+  'syntax',
+] as const;
+export type PartCode = (typeof PART_CODES)[number];

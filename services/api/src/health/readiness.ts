@@ -1,0 +1,94 @@
+import type { Clock } from '@renderyard/shared/clock';
+import type { Redis } from '@renderyard/shared/redis/connect';
+import type { Generation } from '@renderyard/shared/redis/generation';
+import type { Store } from '@renderyard/shared/store/store';
+
+/** One thing that the server cannot work without. */
+export interface Check {
+  readonly name: 'process' | 'redis' | 'generation' | 'store';
+  readonly ok: boolean;
+  /** Public text. */
+  readonly detail: string;
+}
+
+/** A check writes to the store, so probes share its result for this long. */
+const STORE_CHECK_MS = 5000;
+/** Below the two seconds in which the server answers when something is down. */
+const PATIENCE_MS = 1500;
+
+/** Whether the server can do its work now, and if not, why. */
+export function createReadiness({
+  redis,
+  store,
+  generation,
+  prefix,
+  clock,
+  isStopping,
+}: {
+  readonly redis: Redis;
+  readonly store: Store;
+  readonly generation: Generation;
+  readonly prefix: string;
+  readonly clock: Clock;
+  readonly isStopping: () => boolean;
+}): () => Promise<readonly Check[]> {
+  const checkGeneration = async (): Promise<readonly Check[]> => {
+    const mark = await inTime(clock, redis.get(`${prefix}generation`));
+    if (mark.failed)
+      return [
+        { name: 'redis', ok: false, detail: 'Redis cannot be reached, or does not answer in time.' },
+        { name: 'generation', ok: false, detail: 'It cannot be read without Redis.' },
+      ];
+    const known = mark.value === generation.current;
+    // Nobody else may come to notice while a load balancer keeps requests away.
+    if (!known) await inTime(clock, generation.join());
+    return [
+      { name: 'redis', ok: true, detail: 'Redis answers.' },
+      {
+        name: 'generation',
+        ok: known,
+        detail: known ? 'Redis is the one that is known.' : 'Redis was emptied or replaced; it is taken up again.',
+      },
+    ];
+  };
+  const checkStore = async (): Promise<Check> => {
+    const checked = await inTime(clock, store.check(AbortSignal.timeout(PATIENCE_MS)));
+    return {
+      name: 'store',
+      ok: !checked.failed,
+      detail: checked.failed
+        ? 'The object store cannot be written or read, or does not answer in time.'
+        : 'The object store can be written and read.',
+    };
+  };
+  let storeCheck = { at: Number.NEGATIVE_INFINITY, result: undefined as Promise<Check> | undefined };
+  const checkStoreSometimes = () => {
+    const now = clock.now();
+    if (storeCheck.result === undefined || now - storeCheck.at >= STORE_CHECK_MS || now < storeCheck.at)
+      storeCheck = { at: now, result: checkStore() };
+    return storeCheck.result as Promise<Check>;
+  };
+
+  return async () => {
+    if (isStopping()) return [{ name: 'process', ok: false, detail: 'The server is stopping.' }];
+    const [ofRedis, ofStore] = await Promise.all([checkGeneration(), checkStoreSometimes()]);
+    return [...ofRedis, ofStore];
+  };
+}
+
+async function inTime<T>(
+  clock: Clock,
+  promise: Promise<T>,
+): Promise<{ readonly failed: false; readonly value: T } | { readonly failed: true }> {
+  const timer = new AbortController();
+  try {
+    return await Promise.race([
+      promise.then((value) => ({ failed: false as const, value })),
+      clock.sleep(PATIENCE_MS, timer.signal).then(() => ({ failed: true as const })),
+    ]);
+  } catch {
+    return { failed: true };
+  } finally {
+    timer.abort();
+  }
+}

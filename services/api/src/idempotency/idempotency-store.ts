@@ -1,0 +1,90 @@
+import { newSecret } from '@renderyard/shared/ids';
+import type { Redis } from '@renderyard/shared/redis/connect';
+import { defineScript } from '@renderyard/shared/redis/script';
+
+/** An answer that is kept, to be given again. */
+export interface KeptAnswer {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: string;
+}
+
+/** How a run of a request ends; see end.lua. */
+export type RunEnd = { readonly answer: KeptAnswer } | { readonly forget: true } | { readonly release: true };
+
+/** The right to run a request. */
+export interface Run {
+  /** Id for what the request makes: the same in every run of it. */
+  readonly resource: string;
+  /** An earlier run broke off, and may have made its change. */
+  readonly continued: boolean;
+  renew(): Promise<void>;
+  end(end: RunEnd): Promise<void>;
+}
+
+export type Begun =
+  | { readonly status: 'run'; readonly run: Run }
+  | { readonly status: 'answered'; readonly answer: KeptAnswer }
+  | { readonly status: 'running'; readonly ms: number }
+  | { readonly status: 'reused' };
+
+/** A run that is silent for this long has broken off. Renewed every third of it. */
+export const LEASE_MS = 9000;
+const KEEP_MS = 24 * 3_600_000;
+
+const here = (file: string) => new URL(file, import.meta.url);
+const scripts = {
+  begin: defineScript<
+    Record<string, unknown>,
+    | { status: 'begun' | 'continued'; resource: string }
+    | { status: 'answered'; answer: string }
+    | { status: 'running'; ms: number }
+    | { status: 'reused' }
+  >(here('begin.lua')),
+  end: defineScript<Record<string, unknown>, { ours: boolean }>(here('end.lua')),
+};
+
+export type IdempotencyStore = ReturnType<typeof createIdempotencyStore>;
+
+/** What became of requests with an Idempotency-Key, for 24 hours from the first. */
+export function createIdempotencyStore({ redis, prefix }: { readonly redis: Redis; readonly prefix: string }) {
+  return {
+    /**
+     * @param key of one account: account and Idempotency-Key.
+     * @param fingerprint of the request: the same key with another one is a mistake of the client.
+     * @param resource a new id, used if this is the first run.
+     */
+    async begin(key: string, fingerprint: string, resource: string): Promise<Begun> {
+      const owner = newSecret(9);
+      const begun = await scripts.begin(redis, prefix, {
+        key,
+        fingerprint,
+        resource,
+        owner,
+        lease_ms: LEASE_MS,
+        keep_ms: KEEP_MS,
+      });
+      switch (begun.status) {
+        case 'answered':
+          return { status: 'answered', answer: JSON.parse(begun.answer) as KeptAnswer };
+        case 'running':
+        case 'reused':
+          return begun;
+        case 'begun':
+        case 'continued':
+          return {
+            status: 'run',
+            run: {
+              resource: begun.resource,
+              continued: begun.status === 'continued',
+              renew: async () => void (await scripts.end(redis, prefix, { key, owner, lease_ms: LEASE_MS })),
+              end: async (end) => {
+                const what = 'answer' in end ? { answer: JSON.stringify(end.answer) } : end;
+                await scripts.end(redis, prefix, { key, owner, ...what });
+              },
+            },
+          };
+      }
+    },
+  };
+}

@@ -1,0 +1,27 @@
+import { feed } from '@renderyard/shared/job/feed';
+import type { JobStore } from '@renderyard/shared/job/job-store';
+import type { TicketQueue } from '@renderyard/shared/job/ticket-queue';
+import type { Logger } from '@renderyard/shared/logger';
+
+/** Lets waiting jobs have tickets. It never fails: what is not queued now is found by the worker's repair. */
+export type Feeder = () => Promise<void>;
+
+export function createFeeder({
+  jobs,
+  queue,
+  window,
+  logger,
+}: {
+  readonly jobs: JobStore;
+  readonly queue: TicketQueue;
+  readonly window: number;
+  readonly logger: Logger;
+}): Feeder {
+  return async () => {
+    try {
+      await feed({ jobs, queue, window });
+    } catch (error) {
+      logger.warn({ err: error }, 'waiting jobs could not be queued; a worker will find them');
+    }
+  };
+}

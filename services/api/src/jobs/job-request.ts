@@ -1,0 +1,151 @@
+import { checkInput } from '@renderyard/shared/model/input';
+import { DEFAULT_MODEL, findModel, MODELS, type Model } from '@renderyard/shared/model/model';
+import { Type } from 'typebox';
+import { valueProblems } from '../body/check-value.ts';
+import { invalidRequest, type PartProblem, pointer } from '../errors/problem-error.ts';
+
+/** Seconds: 30 days. */
+const LONGEST_EXPIRY = 2_592_000;
+/** Bytes of metadata, as JSON in UTF-8. */
+const MOST_METADATA = 16_384;
+const METADATA_DEPTH = 5;
+
+/** The body of `POST /v1/jobs`, for the documentation; {@link readJobRequest} checks it, with better words. */
+export const JobRequestSchema = Type.Object(
+  {
+    input: Type.Object(
+      { prompt: Type.String() },
+      { additionalProperties: true, description: 'The parameters of the model: see GET /v1/models/{slug}.' },
+    ),
+    model: Type.Optional(Type.String({ default: DEFAULT_MODEL })),
+    metadata: Type.Optional(
+      Type.Object(
+        {},
+        {
+          additionalProperties: true,
+          description: `Your own data, kept and echoed: at most ${MOST_METADATA} bytes of JSON, ${METADATA_DEPTH} levels deep.`,
+        },
+      ),
+    ),
+    expires_in: Type.Optional(
+      Type.Integer({
+        minimum: 1,
+        maximum: LONGEST_EXPIRY,
+        description: 'Seconds; a job that has not been rendered by then expires.',
+      }),
+    ),
+  },
+  { additionalProperties: false },
+);
+
+export interface JobRequest {
+  readonly model: Model;
+  /** Complete, as it will be sent. */
+  readonly input: Readonly<Record<string, unknown>>;
+  readonly metadata: Readonly<Record<string, unknown>>;
+  readonly expiresInMs: number | undefined;
+}
+
+/**
+ * Reads and checks the body of a job.
+ * @throws {ProblemError} `invalid_request` with everything that is wrong.
+ */
+export function readJobRequest(body: unknown): JobRequest {
+  if (!isObject(body))
+    throw invalidRequest([
+      {
+        pointer: '',
+        code: body === undefined ? 'required' : 'wrong_type',
+        detail: 'The body must be a JSON object like {"input":{"prompt":"A lighthouse at dawn"}}.',
+      },
+    ]);
+  const problems: PartProblem[] = Object.keys(body)
+    .filter((name) => !Object.hasOwn(JobRequestSchema.properties, name))
+    .map(unknownField);
+  const model = readModel(body.model, problems);
+  const input = readInput(body.input, model, problems);
+  const metadata = readMetadata(body.metadata, problems);
+  const expiresInMs = readExpiry(body.expires_in, problems);
+  if (problems.length > 0) throw invalidRequest(problems);
+  return { model, input, metadata, expiresInMs };
+}
+
+function readModel(slug: unknown, problems: PartProblem[]): Model {
+  const model = findModel(typeof slug === 'string' ? slug : DEFAULT_MODEL);
+  if (model !== undefined && (slug === undefined || slug === null || typeof slug === 'string')) return model;
+  const known = MODELS.map((each) => each.slug).join(', ');
+  problems.push({
+    pointer: '/model',
+    code: typeof slug === 'string' ? 'unknown_model' : 'wrong_type',
+    detail: `model must be one of ${known}, or left out.`,
+  });
+  return MODELS[0] as Model;
+}
+
+function readInput(input: unknown, model: Model, problems: PartProblem[]): Readonly<Record<string, unknown>> {
+  if (!isObject(input)) {
+    problems.push({
+      pointer: '/input',
+      code: input === undefined ? 'required' : 'wrong_type',
+      detail: 'input must be an object with the parameters of the image, at least {"prompt":"…"}.',
+    });
+    return {};
+  }
+  const checked = checkInput(model, input);
+  if (checked.ok) return checked.input;
+  for (const { parameter, code, detail } of checked.problems)
+    problems.push({ pointer: parameter === '' ? '/input' : pointer('/input', parameter), code, detail });
+  return {};
+}
+
+function readMetadata(metadata: unknown, problems: PartProblem[]): Readonly<Record<string, unknown>> {
+  if (metadata === undefined || metadata === null) return {};
+  const at = '/metadata';
+  if (!isObject(metadata)) {
+    problems.push({ pointer: at, code: 'wrong_type', detail: 'metadata must be an object.' });
+    return {};
+  }
+  const bytes = Buffer.byteLength(JSON.stringify(metadata));
+  if (bytes > MOST_METADATA)
+    problems.push({
+      pointer: at,
+      code: 'too_large',
+      detail: `metadata must be at most ${MOST_METADATA} bytes of JSON, but has ${bytes}.`,
+    });
+  problems.push(...valueProblems(metadata, { mostDepth: METADATA_DEPTH, at, exactNumbers: true }));
+  return metadata;
+}
+
+function readExpiry(seconds: unknown, problems: PartProblem[]): number | undefined {
+  if (seconds === undefined || seconds === null) return undefined;
+  if (typeof seconds === 'number' && Number.isInteger(seconds) && seconds >= 1 && seconds <= LONGEST_EXPIRY)
+    return seconds * 1000;
+  problems.push({
+    pointer: '/expires_in',
+    code: typeof seconds === 'number' ? 'out_of_range' : 'wrong_type',
+    detail: `expires_in must be a whole number of seconds from 1 to ${LONGEST_EXPIRY}.`,
+  });
+  return undefined;
+}
+
+function unknownField(name: string): PartProblem {
+  const at = pointer('', name);
+  if (name === 'webhook' || name === 'webhook_events_filter')
+    return {
+      pointer: at,
+      code: 'not_available',
+      detail: `${name} is not available for single jobs yet. Leave it out, and ask for the job or send Prefer: wait.`,
+    };
+  const fields = Object.keys(JobRequestSchema.properties).join(', ');
+  const isParameter = MODELS.some((model) => Object.hasOwn(model.parameters.properties, name));
+  const hint = isParameter ? `Parameters belong into input: {"input":{"${name}":…}}.` : `The fields are ${fields}.`;
+  return {
+    pointer: at,
+    code: 'unknown_field',
+    detail: `There is no field ${JSON.stringify(name.slice(0, 80))}. ${hint}`,
+  };
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}

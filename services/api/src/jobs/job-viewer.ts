@@ -1,0 +1,36 @@
+import type { Clock } from '@renderyard/shared/clock';
+import type { Ledger } from '@renderyard/shared/credits/ledger';
+import type { Job } from '@renderyard/shared/job/job';
+import { type JobView, viewJob } from './job-view.ts';
+
+export interface JobViewer {
+  /** The holds are read once for all jobs, and only if one of them is queued. */
+  view(jobs: readonly Job[]): Promise<JobView[]>;
+  viewOne(job: Job): Promise<JobView>;
+  /** Shows no hold where they cannot be read: for an answer that must not fail any more. */
+  viewAccepted(job: Job): Promise<JobView>;
+}
+
+export function createJobViewer({
+  ledger,
+  publicUrl,
+  clock,
+}: {
+  readonly ledger: Ledger;
+  readonly publicUrl: string;
+  readonly clock: Clock;
+}): JobViewer {
+  const holdsFor = async (jobs: readonly Job[]) => {
+    const now = clock.now();
+    return { publicUrl, now, holds: jobs.some((job) => job.status === 'queued') ? await ledger.holds(now) : [] };
+  };
+  return {
+    view: async (jobs) => {
+      const context = await holdsFor(jobs);
+      return jobs.map((job) => viewJob(job, context));
+    },
+    viewOne: async (job) => viewJob(job, await holdsFor([job])),
+    viewAccepted: async (job) =>
+      viewJob(job, await holdsFor([job]).catch(() => ({ publicUrl, now: clock.now(), holds: [] }))),
+  };
+}

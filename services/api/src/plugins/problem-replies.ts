@@ -1,0 +1,97 @@
+import { STATUS_CODES } from 'node:http';
+import type { Socket } from 'node:net';
+import { newId } from '@renderyard/shared/ids';
+import type { Generation } from '@renderyard/shared/redis/generation';
+import { GenerationLostError } from '@renderyard/shared/redis/script';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { App } from '../app-instance.ts';
+import { PROBLEM_TYPE, problemDocument, problemHeaders } from '../errors/problem-document.ts';
+import { ProblemError } from '../errors/problem-error.ts';
+import { toProblem } from '../errors/to-problem.ts';
+import { securityHeaders } from './security-headers.ts';
+
+/** Answers every error with a problem document, also what Fastify finds wrong before a route is chosen. */
+export function addProblemReplies(app: App, { generation }: { readonly generation: Generation }): void {
+  app.setErrorHandler(async (error, request, reply) => {
+    // An emptied Redis has no mark: it is given one, and the next request is served.
+    if (error instanceof GenerationLostError) await generation.join().catch(() => undefined);
+    return sendProblem(error, request, reply);
+  });
+
+  const methodsOf = collectRoutes(app);
+  app.setNotFoundHandler((request, reply) => {
+    const path = pathOf(request.url);
+    const allowed = methodsOf(path);
+    return sendProblem(
+      allowed.length > 0
+        ? new ProblemError('method_not_allowed', `${path} knows ${allowed.join(', ')}, not ${request.method}.`, {
+            headers: { allow: allowed.join(', ') },
+          })
+        : new ProblemError('not_found', `There is nothing at ${path}.`),
+      request,
+      reply,
+    );
+  });
+}
+
+/** Sends whatever was thrown as a problem; what is the server's fault goes into the request's log record. */
+export function sendProblem(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+  const problem = toProblem(error);
+  if (request.record) {
+    request.record.error_code = problem.code;
+    if (problem.statusCode >= 500) request.record.err = problem.options.cause ?? problem;
+  }
+  return reply
+    .code(problem.statusCode)
+    .headers({ ...securityHeaders(), 'x-request-id': request.id, ...problemHeaders(problem) })
+    .type(PROBLEM_TYPE)
+    .send(problemDocument(problem, pathOf(request.url), request.id));
+}
+
+/** Answers bytes that are not HTTP, or that came too slowly, on the bare socket, and closes it. */
+export function answerClientError(error: NodeJS.ErrnoException, socket: Socket): void {
+  if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy();
+  const code =
+    error.code === 'HPE_HEADER_OVERFLOW'
+      ? 'headers_too_large'
+      : error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
+        ? 'request_timeout'
+        : 'malformed_http';
+  const problem = new ProblemError(code);
+  const id = newId('req');
+  const body = problemDocument(problem, '', id);
+  const headers = {
+    ...securityHeaders(),
+    'content-type': PROBLEM_TYPE,
+    'content-length': String(Buffer.byteLength(body)),
+    'x-request-id': id,
+    connection: 'close',
+  };
+  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}`);
+  socket.end(
+    `HTTP/1.1 ${problem.statusCode} ${STATUS_CODES[problem.statusCode]}\r\n${lines.join('\r\n')}\r\n\r\n${body}`,
+  );
+}
+
+/** The path of a request's URL, without the query. */
+export function pathOf(url: string): string {
+  const query = url.indexOf('?');
+  return query === -1 ? url : url.slice(0, query);
+}
+
+/** Remembers every route, to tell which methods an address has. Must be called before routes are added. */
+function collectRoutes(app: App): (path: string) => readonly string[] {
+  const routes = new Map<string, { readonly pattern: RegExp; readonly methods: Set<string> }>();
+  app.addHook('onRoute', ({ url, method }) => {
+    const pattern = url
+      .split('/')
+      .map((part) => (part === '*' ? '.*' : part.startsWith(':') ? '[^/]+' : part.replaceAll('.', '\\.')))
+      .join('/');
+    const route = routes.get(url) ?? { pattern: new RegExp(`^${pattern}$`), methods: new Set() };
+    for (const each of [method].flat()) route.methods.add(each);
+    routes.set(url, route);
+  });
+  return (path) => [
+    ...new Set([...routes.values()].filter(({ pattern }) => pattern.test(path)).flatMap(({ methods }) => [...methods])),
+  ];
+}

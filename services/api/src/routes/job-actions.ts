@@ -1,0 +1,55 @@
+import type { JobStore } from '@renderyard/shared/job/job-store';
+import type { TicketQueue } from '@renderyard/shared/job/ticket-queue';
+import type { FastifyRequest } from 'fastify';
+import { Type } from 'typebox';
+import type { App } from '../app-instance.ts';
+import { cancelJob } from '../jobs/cancel-job.ts';
+import type { Feeder } from '../jobs/feeder.ts';
+import { findJob } from '../jobs/find-job.ts';
+import { JobSchema } from '../jobs/job-view.ts';
+import type { JobViewer } from '../jobs/job-viewer.ts';
+import { retryJob } from '../jobs/retry-job.ts';
+import { isContinued } from '../plugins/idempotency.ts';
+import { JobParams } from './read-jobs.ts';
+import { answers } from './responses.ts';
+
+const NoBody = Type.Object({}, { additionalProperties: false });
+
+/** `POST /v1/jobs/{id}/cancel` and `/retry`: the job as it is afterwards, or 409 where it makes no sense. */
+export function jobActionRoutes(
+  app: App,
+  deps: {
+    readonly jobs: JobStore;
+    readonly queue: TicketQueue;
+    readonly viewer: JobViewer;
+    readonly feedQueue: Feeder;
+    readonly mostWaiting: number;
+  },
+): void {
+  const { jobs, viewer } = deps;
+  const act = async (
+    request: FastifyRequest,
+    id: string,
+    action: (job: { readonly id: string; readonly again: boolean }) => Promise<void>,
+  ) => {
+    request.record.job_id = id.slice(0, 40);
+    await findJob(jobs, id, request.account);
+    await action({ id, again: isContinued(request) });
+    return viewer.viewOne(await findJob(jobs, id, request.account));
+  };
+
+  app.post(
+    '/jobs/:id/cancel',
+    { schema: { summary: 'Cancel a job', params: JobParams, body: NoBody, response: answers({ 200: JobSchema }) } },
+    async (request) => act(request, request.params.id, (job) => cancelJob(deps, job)),
+  );
+
+  app.post(
+    '/jobs/:id/retry',
+    { schema: { summary: 'Retry a job', params: JobParams, body: NoBody, response: answers({ 202: JobSchema }) } },
+    async (request, reply) => {
+      const view = await act(request, request.params.id, (job) => retryJob(deps, job));
+      return reply.code(202).header('location', view.urls.self).send(view);
+    },
+  );
+}
