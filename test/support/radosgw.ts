@@ -53,6 +53,7 @@ osd data = ${folder}/osd
 osd objectstore = memstore
 osd class dir = ${plugins('rados-classes')}
 erasure code dir = ${plugins('erasure-code')}
+plugin dir = ${plugins('ceph')}
 memstore device bytes = ${4 * 1024 ** 3}
 log to file = false
 log to stderr = true
