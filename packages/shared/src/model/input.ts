@@ -42,6 +42,7 @@ export function checkInput(
   const input: Record<string, unknown> = {};
 
   for (const name of Object.keys(given)) {
+    if (problems.length === MOST_PROBLEMS) break;
     if (!Object.hasOwn(schemas, name)) problems.push(unknownParameter(name, Object.keys(schemas)));
   }
   for (const [name, schema] of Object.entries(schemas)) {
