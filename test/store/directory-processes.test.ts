@@ -57,7 +57,7 @@ describe('a directory store that several processes use', () => {
     await using bench = await openDirectoryBench();
     let reads = 0;
     let leftovers = 0;
-    for (let round = 0; round < 8; round++) {
+    for (let round = 0; round < 6; round++) {
       const child = start('write', bench.directory);
       const exited = once(child, 'exit');
       await once(child, 'message');

@@ -9,14 +9,45 @@ import { StoreError } from './store-error.ts';
 
 /** How often an object may be replaced while it is being looked at. Each time takes a writer two waits for the disk. */
 const REPLACED_ATTEMPTS = 20;
+/** How many listed objects are looked up at once; Node does four such calls at a time. */
+const LOOKUPS = 32;
 
-export function summaryOf(key: string, stats: BigIntStats): ObjectSummary {
+function summaryOf(key: string, stats: BigIntStats): ObjectSummary {
   return {
     key,
     bytes: Number(stats.size),
     etag: `"${versionOf(stats)}"`,
     modifiedAt: new Date(Number(stats.mtimeNs / 1_000_000n)),
   };
+}
+
+/**
+ * Looks up listed objects, some at a time: first one, then twice as many each time, so that a reader who wants few
+ * does not wait for many. Those deleted meanwhile are left out.
+ */
+export async function* summariesOf(
+  objects: AsyncIterable<{ readonly key: string; readonly path: string }>,
+): AsyncGenerator<ObjectSummary> {
+  let batch: { readonly key: string; readonly path: string }[] = [];
+  let width = 1;
+  for await (const object of objects) {
+    batch.push(object);
+    if (batch.length < width) continue;
+    yield* await lookUp(batch);
+    batch = [];
+    width = Math.min(width * 2, LOOKUPS);
+  }
+  yield* await lookUp(batch);
+}
+
+async function lookUp(batch: readonly { readonly key: string; readonly path: string }[]): Promise<ObjectSummary[]> {
+  const found = await Promise.all(
+    batch.map(async ({ key, path }) => {
+      const stats = await lstat(path, { bigint: true }).catch(unless('ENOENT', 'ENOTDIR'));
+      return stats === undefined ? undefined : summaryOf(key, stats);
+    }),
+  );
+  return found.filter((summary) => summary !== undefined);
 }
 
 /** Opens an object with what is known of that very version. @returns undefined where there is no such object. */

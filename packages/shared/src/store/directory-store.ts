@@ -6,7 +6,7 @@ import { type Clock, systemClock } from '../clock.ts';
 import { toDirectoryError } from './directory-error.ts';
 import { rootMissing, unless } from './directory-folders.ts';
 import { listKeys } from './directory-listing.ts';
-import { openObject, readInfo, summaryOf } from './directory-read.ts';
+import { openObject, readInfo, summariesOf } from './directory-read.ts';
 import { openRoot, type Root } from './directory-root.ts';
 import { versionOf } from './directory-version.ts';
 import { createObject } from './directory-write.ts';
@@ -105,11 +105,9 @@ export function createDirectoryStore(options: DirectoryStoreOptions): Store {
     });
     let left = limit;
     try {
-      for await (const { key, path } of listKeys(root, { prefix, after })) {
+      for await (const summary of summariesOf(listKeys(root, { prefix, after }))) {
         signal?.throwIfAborted();
-        const stats = await lstat(path, { bigint: true }).catch(unless('ENOENT'));
-        if (stats === undefined) continue;
-        yield summaryOf(key, stats);
+        yield summary;
         if (--left <= 0) return;
       }
     } catch (error) {

@@ -70,7 +70,7 @@ export function toS3Error(error: unknown, action: string): StoreError {
     0,
     300,
   );
-  return new StoreError(kind, `${action} failed: the object store answered ${reason}. ${ADVICE[kind]}`, {
+  return new StoreError(kind, `${action} failed: ${reason}. ${ADVICE[kind]}`, {
     cause: error,
   });
 }

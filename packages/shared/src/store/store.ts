@@ -74,7 +74,8 @@ export interface Store {
   /**
    * The objects whose key begins with `prefix` (any text that a key can begin with, not only a folder; '' is all), in
    * the byte order of their keys, only those that sort after `after`, at most `limit` of them. Pages are read as the
-   * caller goes on; objects written or deleted meanwhile may or may not be seen.
+   * caller goes on; objects written or deleted meanwhile may or may not be seen. To go through many, stay in one
+   * listing: each new one with `after` makes the directory store read the folder again.
    */
   list(prefix: string, options?: ListOptions): AsyncIterable<ObjectSummary>;
 
