@@ -21,7 +21,7 @@ test('all of it starts without any setting, says where, and uses the simulator l
     expect(env.DATA_DIR).toBe(scene.dataDir);
     expect(await (await fetch(env.SEGMIND_BASE_URL ?? '')).text()).toBe('simulator');
   }
-  expect(simulator.env.HOST).toBe('127.0.0.1');
+  expect(simulator.env.SIMULATOR_HOST).toBe('127.0.0.1');
 });
 
 test('with a key and a Redis of the user, neither a simulator nor a Redis is started', async () => {
@@ -107,6 +107,14 @@ test('settings that are wrong are told by name, all at once', async () => {
   await using scene = await setScene();
   const failed = scene.launch({ PORT: 'eighty', SHUTDOWN_GRACE_MS: '-1' });
   await expect(failed).rejects.toThrow(/PORT must be .* but is "eighty"[\s\S]*SHUTDOWN_GRACE_MS must be/);
+});
+
+test('an upstream without a key is refused: the simulator would not be used, nor would it work', async () => {
+  await using scene = await setScene();
+  await expect(scene.launch({ SEGMIND_BASE_URL: 'http://127.0.0.1:1' })).rejects.toThrow(
+    'SEGMIND_BASE_URL is set, but SEGMIND_API_KEY is not.',
+  );
+  expect(await scene.journal()).toEqual([]);
 });
 
 test('a service that does not start ends all of it, with what the service said', async () => {

@@ -79,8 +79,7 @@ export async function runStandalone({ env, files }: { env: Environment; files: S
   void standalone.gaveUp.then(fail);
   try {
     const { url } = await standalone.start();
-    const needsKey = (env.RENDERYARD_API_KEYS ?? '').trim() !== '';
-    say(greet({ url, dataDir, simulate: settings.simulate, needsKey }));
+    say(greet({ url, dataDir, simulate: settings.simulate, needsKey: settings.needsKey }));
     process.send?.({ ready: true, url });
   } catch (error) {
     // Told to stop while it started: the lifecycle sees to the end.

@@ -1,6 +1,7 @@
-import { type Environment, integer, readSettings, SettingsError, text, url } from '@renderyard/shared/settings';
+import { readConfig } from '@renderyard/shared/config';
+import { type Environment, SettingsError } from '@renderyard/shared/settings';
 
-/** What the all-in-one process itself needs to know; the services read the same environment for the rest. */
+/** What the all-in-one process itself needs to know of the settings that it hands to the services. */
 export interface StandaloneSettings {
   readonly host: string;
   /** 0 asks the system for a free one. */
@@ -10,32 +11,30 @@ export interface StandaloneSettings {
   readonly dataDir: string;
   /** No key: the simulator. */
   readonly simulate: boolean;
+  /** Whether a request must bring an API key. */
+  readonly needsKey: boolean;
   /** How long the worker may drain, in milliseconds. */
   readonly graceMs: number;
 }
 
-/** @throws {SettingsError} naming every setting that is wrong. */
+/**
+ * Reads the settings of all services, so that what is wrong is told before anything starts.
+ * @throws {SettingsError} naming everything that is wrong.
+ */
 export function readStandaloneSettings(env: Environment): StandaloneSettings {
-  const values = readSettings(env, {
-    HOST: text('127.0.0.1', 255),
-    PORT: integer(0, 65_535, 8080),
-    REDIS_URL: url(['redis:', 'rediss:', 'redis+sentinel:'], undefined),
-    DATA_DIR: text('.data'),
-    SEGMIND_API_KEY: text(undefined),
-    SEGMIND_BASE_URL: url(['http:', 'https:'], undefined),
-    SHUTDOWN_GRACE_MS: integer(0, 3_600_000, 25_000),
-  });
-  const simulate = values.SEGMIND_API_KEY === undefined;
-  if (simulate && values.SEGMIND_BASE_URL !== undefined)
+  const config = readConfig(env);
+  const simulate = config.SEGMIND_API_KEY === undefined;
+  if (simulate && (env.SEGMIND_BASE_URL ?? '').trim() !== '')
     throw new SettingsError([
       'SEGMIND_BASE_URL is set, but SEGMIND_API_KEY is not. Set both, or neither to use the simulator.',
     ]);
   return {
-    host: values.HOST,
-    port: values.PORT,
-    redisUrl: values.REDIS_URL,
-    dataDir: values.DATA_DIR,
+    host: config.HOST,
+    port: config.PORT,
+    redisUrl: config.REDIS_URL,
+    dataDir: config.DATA_DIR,
     simulate,
-    graceMs: values.SHUTDOWN_GRACE_MS,
+    needsKey: config.RENDERYARD_API_KEYS.length > 0,
+    graceMs: config.SHUTDOWN_GRACE_MS,
   };
 }

@@ -87,7 +87,7 @@ export function createStandalone(options: {
     return supervised.current.url;
   };
 
-  const startService = (name: Service, env: Env) => {
+  const startService = (name: Service, env: Env, portSetting = 'PORT') => {
     let again: Env = {};
     return watch(name, async (signal) => {
       const service: ServiceProcess = await startServiceProcess({
@@ -99,7 +99,7 @@ export function createStandalone(options: {
         signal: AbortSignal.any([signal, stopping.signal]),
       });
       // It was given any free port the first time; from now on others know it by this one.
-      if (env.PORT === '0' && service.url !== undefined) again = { PORT: new URL(service.url).port };
+      if (env[portSetting] === '0' && service.url !== undefined) again = { [portSetting]: new URL(service.url).port };
       return service;
     });
   };
@@ -118,7 +118,8 @@ export function createStandalone(options: {
     };
     let segmind: Env = {};
     if (settings.simulate) {
-      const simulator = await startService('simulator', { ...shared, HOST: '127.0.0.1', PORT: '0' });
+      const at = { SIMULATOR_HOST: '127.0.0.1', SIMULATOR_PORT: shared.SIMULATOR_PORT || '0' };
+      const simulator = await startService('simulator', { ...shared, ...at }, 'SIMULATOR_PORT');
       segmind = {
         SEGMIND_BASE_URL: simulator.current.url,
         SEGMIND_API_KEY: `SG_${randomBytes(8).toString('hex')}`,

@@ -22,7 +22,7 @@ async function lookAround(): Promise<string> {
  * In `STAND_IN_DIR` it keeps a journal, and finds what it is to do: `<name>.broken`, it does not start;
  * `<name>.stuck`, it never finishes draining.
  */
-export function runStandIn(name: string): void {
+export function runStandIn(name: 'api' | 'worker' | 'simulator'): void {
   const folder = process.env.STAND_IN_DIR ?? '';
   const tell = (event: string) => appendFileSync(join(folder, 'journal'), `${name} ${event}\n`);
   const told = (what: string) => existsSync(join(folder, `${name}.${what}`));
@@ -46,7 +46,8 @@ export function runStandIn(name: string): void {
   // Their own session keeps the terminal's Ctrl-C from them. Should one come, it is seen in the journal.
   process.on('SIGINT', () => tell('was interrupted'));
   process.on('disconnect', () => void drain());
-  server.listen(name === 'worker' ? 0 : Number(process.env.PORT), '127.0.0.1', () => {
+  const wanted = { api: process.env.PORT, simulator: process.env.SIMULATOR_PORT, worker: undefined }[name];
+  server.listen(Number(wanted ?? 0), '127.0.0.1', () => {
     const address = server.address();
     const port = typeof address === 'object' ? address?.port : undefined;
     writeFileSync(join(folder, `${name}.json`), JSON.stringify({ pid: process.pid, env: process.env }));
