@@ -18,7 +18,8 @@ export interface DirectoryBench extends Bench {
   again(): Store;
 }
 
-const SIGNING_KEY = Buffer.from('a key of the tests, 32 bytes long');
+/** Signs the links of every store here. */
+export const SIGNING_KEY = Buffer.from('a key of the tests, 32 bytes long');
 const PUBLIC_URL = 'http://renderyard.test';
 
 /** Its end fails if a file of the store is still open. */
