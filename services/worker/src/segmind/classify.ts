@@ -1,3 +1,4 @@
+import { redact } from '@renderyard/shared/logger';
 import type { AnswerFacts, Outcome } from './outcome.ts';
 
 /** Longest part of an upstream message that is shown to a client. */
@@ -74,7 +75,7 @@ function classify406(facts: AnswerFacts, message: string): Outcome {
   return { kind: 'no_credits', clear: false, detail: message, facts };
 }
 
-/** The upstream's message for people: the `error` of a JSON body; nothing of HTML or of anything else. */
+/** The upstream's message for people: the `error` of a JSON body; nothing of HTML or of anything else, and no secret. */
 export function upstreamMessage(body: string): string {
   let parsed: unknown;
   try {
@@ -88,8 +89,9 @@ export function upstreamMessage(body: string): string {
       : [parsed];
   const text = found.find((value) => typeof value === 'string' && value !== '');
   if (typeof text !== 'string' || /<[a-z!/]/i.test(text)) return '';
-  return text
+  return redact(text)
     .replace(/\p{Cc}+/gu, ' ')
     .trim()
-    .slice(0, MOST_SHOWN);
+    .slice(0, MOST_SHOWN)
+    .toWellFormed();
 }
