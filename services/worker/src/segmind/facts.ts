@@ -21,6 +21,9 @@ export function readFacts(status: number, headers: AnswerHeaders): AnswerFacts {
   };
 }
 
+/** The beginning of a time in ISO 8601, or as HTTP writes it. `Date.parse` alone makes a date of 2001 of a mere "5". */
+const DATE = /^(?:\d{4}-\d\d-\d\d(?:[T ]|$)|[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} )/i;
+
 /**
  * Milliseconds from `now` until the rate limit is lifted, by `x-rate-limit-reset-at-utc`: a time in ISO 8601, taken as
  * UTC when it names no zone, or seconds since 1970. Undefined when it is missing or unreadable. Not clamped.
@@ -29,6 +32,7 @@ export function rateLimitReset(headers: AnswerHeaders, now: number): number | un
   const text = single(headers['x-rate-limit-reset-at-utc'])?.trim();
   if (text === undefined) return undefined;
   if (/^\d{9,11}(\.\d+)?$/.test(text)) return Number(text) * 1000 - now;
+  if (!DATE.test(text)) return undefined;
   const zoned = /(?:z|[+-]\d\d:?\d\d|utc|gmt)$/i.test(text) ? text : `${text.replace(' ', 'T')}Z`;
   const time = Date.parse(zoned.replace(/ ?utc$/i, 'Z'));
   return Number.isNaN(time) ? undefined : time - now;
