@@ -264,7 +264,8 @@ export function readBalance(body: string): number | undefined {
   for (const name of ['credits', 'free-credits'] as const) {
     const value = (parsed as Record<string, unknown>)[name];
     if (value === undefined || value === null) continue;
-    const amount = parseCredits(String(value), 'down');
+    const amount =
+      typeof value === 'number' || typeof value === 'string' ? parseCredits(String(value), 'down') : undefined;
     if (amount === undefined) return undefined;
     sum = (sum ?? 0) + amount;
   }
