@@ -7,13 +7,20 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 function start(phases: readonly StopPhase[] | (() => readonly StopPhase[])) {
   const lines: Record<string, unknown>[] = [];
   const exits: number[] = [];
-  const process = Object.assign(new EventEmitter(), { exit: (code: number) => void exits.push(code) });
+  const process = new EventEmitter();
   const logger = createLogger({
     service: 'test',
     level: 'info',
     destination: { write: (line: string) => void lines.push(JSON.parse(line) as Record<string, unknown>) },
   });
-  const lifecycle = createLifecycle({ phases: typeof phases === 'function' ? phases : () => phases, logger, process });
+  const lifecycle = createLifecycle({
+    phases: typeof phases === 'function' ? phases : () => phases,
+    logger,
+    process: {
+      on: (event, listener) => process.on(event, listener as () => void),
+      exit: (code) => void exits.push(code),
+    },
+  });
   return { lifecycle, process, exits, lines };
 }
 
