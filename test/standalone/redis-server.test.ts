@@ -77,19 +77,23 @@ test('Redis ends when the process that started it is killed, and what was writte
 });
 
 test('Redis waits for one of an earlier start that still runs on the same files', async ({ dataDir }) => {
-  const predecessor = startGuarded({ command: '/bin/sh', args: ['-c', 'sleep 1000'], env: process.env });
+  const finished = join(dataDir, 'finished');
+  // Takes longer to end than Redis takes to start.
+  const predecessor = startGuarded({
+    command: '/bin/sh',
+    args: ['-c', 'sleep 1; : > "$0"; exec sleep 0.2', finished],
+    env: process.env,
+  });
   await mkdir(join(dataDir, 'redis'), { recursive: true });
   await writeFile(join(dataDir, 'redis/process.json'), JSON.stringify(await identifyProcess(predecessor.pid)));
-  const order: string[] = [];
-  const started = start(dataDir).then((server) => {
-    order.push('started');
-    return server;
-  });
-  await expect.poll(async () => (await stat(join(dataDir, 'redis'))).mode & 0o777).toBe(0o700);
-  order.push('predecessor ends');
-  await predecessor.stop(0);
-  await (await started).stop();
-  expect(order).toEqual(['predecessor ends', 'started']);
+  const server = await start(dataDir);
+  try {
+    expect(predecessor.running).toBe(false);
+    await stat(finished);
+  } finally {
+    await server.stop();
+    await predecessor.stop(0);
+  }
 });
 
 test('several Redis start at once, each on a port of its own', async ({ dataDir }) => {
