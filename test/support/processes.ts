@@ -6,7 +6,7 @@ import { CACHE, REPOSITORY } from './cache-folder.ts';
 const LOG_LINES = 10_000;
 
 /** One line of a service's log. What is no JSON stands in `text`. */
-export type LogLine = Readonly<Record<string, unknown>>;
+type LogLine = Readonly<Record<string, unknown>>;
 
 /** One of our services, or something like it, as a process of its own. */
 export interface ServiceProcess extends AsyncDisposable {
