@@ -10,6 +10,13 @@ local function credits_number(field)
   return tonumber(redis.call('HGET', P .. 'credits', field) or nil)
 end
 
+-- in_balance: the balance was read after this was billed.
+local function spend(cost, in_balance)
+  redis.call('HINCRBY', P .. 'credits', 'spent', cost)
+  if not in_balance and credits_number('balance') then redis.call('HINCRBY', P .. 'credits', 'balance', -cost) end
+  return cost
+end
+
 -- Ends a call of a live worker or of a lost one, once only.
 --   settlement.kind  'spent' (settlement.cost, nil for the estimate) | 'released' | 'uncertain' (settlement.how)
 -- Returns what this adds to the cost of the call's job, or nil when the call was settled before.
@@ -48,10 +55,7 @@ local function settle(id, settlement, now)
     return entry.estimate
   end
   local cost = settlement.cost or entry.estimate
-  redis.call('HINCRBY', P .. 'credits', 'spent', cost)
-  if not entry.resolved and credits_number('balance') then
-    redis.call('HINCRBY', P .. 'credits', 'balance', -cost)
-  end
+  spend(cost, entry.resolved)
   if settlement.cost and entry.class then
     -- The next of its class is expected to cost what this one did, or a little less than the dearest seen lately.
     local learned = tonumber(redis.call('HGET', P .. 'estimates', entry.class) or '0')

@@ -22,30 +22,35 @@
 local now = redis_now()
 local job = P .. 'job:' .. a.id
 
+local state = redis.call('HMGET', job, 'status', 'cancel', 'call', 'account', 'model')
+local open = state[1] == 'queued' or state[1] == 'processing'
+-- An image is taken also when its call was given up for lost, as long as no other call is in flight.
+local ours = open and (a.call == nil and state[3] == '' or a.call == state[3] or a.status == 'succeeded' and state[3] == '')
+
 if a.call then
   local seq = credits_number('seq') or 0
   local charge = settle(a.call, a.settlement, now)
-  if a.reading and charge then take_reading(a.reading, seq, now) end
-  if charge and charge ~= 0 and redis.call('EXISTS', job) == 1 then redis.call('HINCRBY', job, 'cost', charge) end
+  if charge then
+    if a.reading then take_reading(a.reading, seq, now) end
+    if a.incident then count_incidents(1, a.trial_ms, now) end
+  elseif ours and a.settlement.kind == 'spent' and a.settlement.cost then
+    -- Redis lost the beginning of this call; what it cost is counted all the same.
+    charge = spend(a.settlement.cost)
+  end
+  if charge and charge ~= 0 and state[1] then redis.call('HINCRBY', job, 'cost', charge) end
   if a.status == 'succeeded' then
     redis.call('HSET', P .. 'credits', 'streak', 0)
-    local model = 'model:' .. (redis.call('HGET', job, 'model') or '')
+    local model = 'model:' .. (state[5] or '')
     redis.call('HDEL', P .. 'holds', 'upstream', model)
     redis.call('HDEL', P .. 'refusals', 'credits', model)
     redis.call('HSET', P .. 'successes', 'credits', now, model, now)
     local credits_hold = redis.call('HGET', P .. 'holds', 'credits')
     if credits_hold and cjson.decode(credits_hold).trial_at then redis.call('HDEL', P .. 'holds', 'credits') end
-  elseif a.incident then
-    count_incidents(1, a.trial_ms, now)
   end
 end
 
-local state = redis.call('HMGET', job, 'status', 'cancel', 'call', 'account', 'model')
 if not state[1] then return cjson.encode({ status = 'gone', late = true }) end
-local ours = a.call == nil and state[3] == '' or a.call == state[3]
-if (state[1] ~= 'queued' and state[1] ~= 'processing') or not ours then
-  return cjson.encode({ status = state[1], late = true })
-end
+if not ours then return cjson.encode({ status = state[1], late = true }) end
 
 local counted, status = a.counted, a.status
 if a.refusal then

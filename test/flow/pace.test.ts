@@ -1,0 +1,18 @@
+import { expect, test } from 'vitest';
+import { startInstallation } from '../support/installation.ts';
+import { mostInWindow } from '../support/windows.ts';
+
+test('two worker processes together never exceed a tenth of the rate in a tenth of a minute', async () => {
+  const perMinute = 900;
+  await using yard = await startInstallation({
+    workers: 2,
+    simulator: { latencyMs: 100 },
+    env: { SEGMIND_RPM: String(perMinute) },
+  });
+  await yard.ended(await yard.submit(Array.from({ length: 150 }, (_, i) => `picture ${i}`)));
+  const times = (await yard.upstream.allCalls())
+    .filter((call) => call.endpoint === 'render')
+    .map((call) => Date.parse(call.at));
+  expect(times.length).toBe(150);
+  expect(mostInWindow(times, 6000)).toBeLessThanOrEqual(perMinute / 10);
+}, 60_000);

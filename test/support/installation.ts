@@ -1,0 +1,158 @@
+import { randomBytes } from 'node:crypto';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { systemClock } from '@renderyard/shared/clock';
+import { type ControlClient, createControlClient } from '@renderyard/simulator/control-client';
+import { type SimulatorOptions, startSimulator } from '@renderyard/simulator/simulator';
+import { inject } from 'vitest';
+import { type ServiceProcess, startService } from './processes.ts';
+
+/** What of a job's representation the flows look at. */
+export interface JobView {
+  readonly id: string;
+  readonly status: string;
+  readonly hold: { readonly reason: string } | null;
+  readonly input: Readonly<Record<string, unknown>> & { readonly prompt: string };
+  readonly output: readonly { readonly key: string; readonly sha256: string; readonly bytes: number }[];
+  readonly error: { readonly code: string } | null;
+  readonly attempts: number;
+  readonly uncertain: number;
+  readonly cost: number;
+}
+
+export interface CreditsView {
+  readonly balance: number | null;
+  readonly reserved: number;
+  readonly spent: number;
+  readonly holds: readonly { readonly reason: string }[];
+  readonly uncertain: {
+    readonly count: number;
+    readonly credits: number;
+    readonly calls: readonly { readonly job: string; readonly how: string }[];
+  };
+}
+
+/** An API and workers as processes of their own, with a simulator and a folder or bucket: what a user runs. */
+export interface Installation extends AsyncDisposable {
+  readonly upstream: ControlClient;
+  readonly api: ServiceProcess;
+  /** Those that run; one that was killed is taken out by its test. */
+  readonly workers: ServiceProcess[];
+  readonly folder: string;
+  startWorker(): Promise<ServiceProcess>;
+  /** `fetch` on the API; the body is sent as JSON. */
+  call(method: string, path: string, body?: unknown): Promise<Response>;
+  submit(prompts: readonly string[], parameters?: Readonly<Record<string, unknown>>): Promise<string[]>;
+  jobs(ids: readonly string[]): Promise<JobView[]>;
+  /** The jobs once all have ended. @throws after `patienceMs`. */
+  ended(ids: readonly string[], patienceMs?: number): Promise<JobView[]>;
+  credits(): Promise<CreditsView>;
+  until(what: string, check: () => Promise<boolean>, patienceMs?: number): Promise<void>;
+}
+
+export interface InstallationOptions {
+  readonly simulator?: SimulatorOptions;
+  readonly env?: Readonly<Record<string, string>>;
+  readonly workers?: number;
+  readonly redisUrl?: string;
+}
+
+const FINAL = new Set(['succeeded', 'failed', 'canceled', 'expired']);
+
+export async function startInstallation({
+  simulator = {},
+  env = {},
+  workers = 1,
+  redisUrl = inject('redisUrl'),
+}: InstallationOptions = {}): Promise<Installation> {
+  const folder = await mkdtemp(join(tmpdir(), 'renderyard-flow-'));
+  const running = await startSimulator(simulator);
+  const settings = {
+    REDIS_URL: redisUrl,
+    REDIS_PREFIX: `flow-${randomBytes(8).toString('hex')}`,
+    DATA_DIR: folder,
+    PORT: '0',
+    SEGMIND_BASE_URL: running.url,
+    SEGMIND_API_KEY: `SG_${randomBytes(8).toString('hex')}`,
+    SEGMIND_RPM: '6000',
+    RENDER_BACKOFF_MS: '20',
+    CREDIT_PROBE_MS: '500',
+    CREDIT_LOW: '0',
+    LOCK_MS: '2000',
+    ...env,
+  };
+  const api = await startService({ service: 'api', env: settings });
+  const call = (method: string, path: string, body?: unknown) =>
+    fetch(new URL(path, api.url), {
+      method,
+      ...(body === undefined ? {} : { headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) }),
+    });
+  const json = async <T>(response: Promise<Response>): Promise<T> => {
+    const answer = await response;
+    if (!answer.ok) throw new Error(`${answer.status}: ${await answer.text()}`);
+    return (await answer.json()) as T;
+  };
+
+  const installation: Omit<Installation, typeof Symbol.asyncDispose> = {
+    upstream: createControlClient(running.url),
+    api,
+    workers: [],
+    folder,
+    call,
+    async startWorker() {
+      const worker = await startService({ service: 'worker', env: settings });
+      installation.workers.push(worker);
+      return worker;
+    },
+    async submit(prompts, parameters = {}) {
+      const ids: string[] = [];
+      let next = 0;
+      const submitter = async () => {
+        for (let i = next++; i < prompts.length; i = next++) {
+          const input = { width: 64, height: 64, ...parameters, prompt: prompts[i] };
+          ids[i] = (await json<JobView>(call('POST', '/v1/jobs', { input }))).id;
+        }
+      };
+      await Promise.all([submitter(), submitter(), submitter(), submitter()]);
+      return ids;
+    },
+    jobs: (ids) => Promise.all(ids.map((id) => json<JobView>(call('GET', `/v1/jobs/${id}`)))),
+    async ended(ids, patienceMs = 60_000) {
+      let found: JobView[] = [];
+      await installation.until(
+        'all jobs have ended',
+        async () => {
+          // 503 while Redis is away is an answer that says to ask again.
+          found = await installation.jobs(ids).catch((error: Error) => {
+            if (error.message.startsWith('503')) return [];
+            throw error;
+          });
+          return found.length === ids.length && found.every((job) => FINAL.has(job.status));
+        },
+        patienceMs,
+      );
+      return found;
+    },
+    credits: () => json<CreditsView>(call('GET', '/v1/credits')),
+    async until(what, check, patienceMs = 30_000) {
+      const deadline = Date.now() + patienceMs;
+      while (!(await check())) {
+        if (Date.now() > deadline)
+          throw new Error(
+            `Waited in vain: ${what}.\n${JSON.stringify(installation.workers.flatMap((worker) => worker.logs.filter((line) => Number(line.level) >= 40)).slice(-10))}`,
+          );
+        await systemClock.sleep(100);
+      }
+    },
+  };
+  await Promise.all(Array.from({ length: workers }, () => installation.startWorker()));
+  return {
+    ...installation,
+    [Symbol.asyncDispose]: async () => {
+      await Promise.all([...installation.workers, api].map((service) => service[Symbol.asyncDispose]()));
+      await running.close();
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+}
