@@ -60,7 +60,8 @@ export function verifyImage(received: {
 function endsWhole(type: string, head: Uint8Array, tail: Buffer, bytes: number, framing: Framing): boolean {
   switch (type) {
     case 'jpg':
-      return tail.includes(JPEG_END);
+      // A thumbnail among the metadata has an end of its own.
+      return tail.includes(JPEG_END, Math.max(0, startOfScan(head) - (bytes - tail.length)));
     case 'png':
       return tail.includes(PNG_END);
     case 'webp':
@@ -68,4 +69,19 @@ function endsWhole(type: string, head: Uint8Array, tail: Buffer, bytes: number, 
     default:
       return framing !== 'close';
   }
+}
+
+/**
+ * Where a JPEG's first scan begins, behind all its metadata, or how far it can be followed from segment to segment
+ * (ITU-T T.81, B.1.1.2). In bytes from the beginning.
+ */
+function startOfScan(head: Uint8Array): number {
+  let position = 2;
+  while (head[position] === 0xff) {
+    const kind = head[position + 1] ?? 0;
+    if (kind === 0xda) break;
+    if (kind === 0xff) position += 1;
+    else position += 2 + (head[position + 2] ?? 0) * 256 + (head[position + 3] ?? 0);
+  }
+  return position;
 }
