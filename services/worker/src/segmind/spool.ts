@@ -81,6 +81,8 @@ export function createSpool({
       memory = Buffer.alloc(0);
     }
     await file.writeFile(chunk);
+    if (head !== undefined && head.length < HEAD_BYTES)
+      head = Buffer.concat([head, chunk.subarray(0, HEAD_BYTES - head.length)]);
     tail = Buffer.concat([tail, chunk.subarray(-TAIL_BYTES)]).subarray(-TAIL_BYTES);
   };
 
