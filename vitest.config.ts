@@ -6,6 +6,8 @@ export default defineConfig({
     globalSetup: ['test/support/global-setup.ts'],
     // Real processes, real signals: a thread has neither.
     pool: 'forks',
+    // Most tests wait for servers, not for the processor.
+    maxWorkers: 4,
     testTimeout: 30_000,
     hookTimeout: 60_000,
   },

@@ -68,7 +68,7 @@ debug osd = 1/1
 debug rgw = 0/0
 debug ms = 0/0
 [client.rgw]
-rgw frontends = beast endpoint=127.0.0.1:${ports.gateway}
+rgw frontends = beast endpoint=127.0.0.1:${ports.gateway} tcp_nodelay=1
 rgw data = ${folder}/rgw
 rgw thread pool size = 32
 rgw enable usage log = false
