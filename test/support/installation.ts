@@ -9,7 +9,7 @@ import { inject } from 'vitest';
 import { type ServiceProcess, startService } from './processes.ts';
 
 /** What of a job's representation the flows look at. */
-export interface JobView {
+interface JobView {
   readonly id: string;
   readonly status: string;
   readonly hold: { readonly reason: string } | null;
@@ -21,7 +21,7 @@ export interface JobView {
   readonly cost: number;
 }
 
-export interface CreditsView {
+interface CreditsView {
   readonly balance: number | null;
   readonly reserved: number;
   readonly spent: number;
