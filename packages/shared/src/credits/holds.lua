@@ -1,8 +1,11 @@
--- Holds: a hash of name -> JSON {since, detail, until?, trial_at?}. Each is set and released by its own cause.
+-- Holds: a hash of name -> JSON {since, detail, until?, trial_at?, unread?}. Each is set and released by its own cause.
 
 local function set_hold(name, hold, now)
   local standing = redis.call('HGET', P .. 'holds', name)
-  if standing then hold.since = cjson.decode(standing).since else hold.since = now end
+  standing = standing and cjson.decode(standing)
+  -- That a balance cannot be read is no reason to let go sooner what is held for a better one.
+  if standing and hold.unread and not standing.unread then return false end
+  hold.since = standing and standing.since or now
   redis.call('HSET', P .. 'holds', name, cjson.encode(hold))
   return not standing
 end
