@@ -3,7 +3,7 @@ import type { RenderCall } from './admission.ts';
 import type { Answer } from './answer.ts';
 import type { PickedFault } from './fault-book.ts';
 import { applyFault } from './fault-effects.ts';
-import { transmit } from './transmit.ts';
+import { type Exchange, transmit } from './transmit.ts';
 import type { World } from './world.ts';
 
 /**
@@ -18,7 +18,7 @@ export async function deliver(
   waitMs = 0,
 ): Promise<void> {
   const { answer, manner } = applyFault(fault?.effect, normal, clock.now());
-  if (waitMs > 0) await clock.sleep(waitMs, world.ended);
+  await pause(clock, waitMs, world.ended, exchange);
   if (world.ended.aborted) {
     record.end = 'stopped';
     return;
@@ -27,6 +27,16 @@ export async function deliver(
   record.status = silent ? null : answer.status;
   record.end = await transmit(exchange, answer, manner);
   if (record.end === 'client_gone' && !exchange.response.headersSent) record.status = null;
+}
+
+/** Waits, but no longer than the connection is there: nobody is left to wait for then. */
+async function pause(clock: Clock, ms: number, ended: AbortSignal, { request: { socket } }: Exchange): Promise<void> {
+  if (ms <= 0 || socket.destroyed) return;
+  const gone = new AbortController();
+  const onClose = () => gone.abort();
+  socket.once('close', onClose);
+  await clock.sleep(ms, AbortSignal.any([ended, gone.signal]));
+  socket.off('close', onClose);
 }
 
 /** All that a fault makes a call wait when nothing is billed between. */

@@ -1,6 +1,5 @@
 import { type Static, Type } from 'typebox';
 import { Compile } from 'typebox/compile';
-import { NOT_ACCEPTABLE } from './answer.ts';
 
 /**
  * Faults as data: which calls a rule takes, how often, and what happens to them. Times are in milliseconds, sizes in
@@ -42,7 +41,12 @@ const EFFECTS = {
       content_type: Type.Optional(HeaderValue),
       /** Which 406 it is. */
       reason: Type.Optional(
-        Type.Union(Object.keys(NOT_ACCEPTABLE).map((reason) => Type.Literal(reason as keyof typeof NOT_ACCEPTABLE))),
+        Type.Union([
+          Type.Literal('credits'),
+          Type.Literal('content_type'),
+          Type.Literal('parameter'),
+          Type.Literal('spend_limit'),
+        ]),
       ),
       billed,
       ...everywhere,

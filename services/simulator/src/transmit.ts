@@ -111,9 +111,13 @@ export async function transmit(exchange: Exchange, answer: Answer, manner: Manne
         meaning = 'hung';
         return closed;
       case 'reset':
-        meaning = 'reset';
+        // Node is shutting down what the client has ended. A reset then fails within libuv, and `close` never comes.
+        if (!socket.writable) {
+          socket.destroy();
+          return 'client_gone';
+        }
         socket.resetAndDestroy();
-        return closed;
+        return 'reset';
     }
   };
   try {
