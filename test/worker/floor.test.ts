@@ -87,3 +87,22 @@ describe('the floor', () => {
     expect(billed_count).toBeLessThanOrEqual(4 + 4);
   });
 });
+
+describe('at rest', () => {
+  test('the balance is read again, so that the books agree with the upstream to the last digit', async () => {
+    await using rig = await createRig({ workers: 2, simulator: { latencyMs: 20, latencyP95Ms: 80 } });
+    await rig.ended(await rig.submit(prompts(40)));
+    const { balance_exact } = await rig.upstream.setBalance('7.5');
+    expect(balance_exact).toBe('7.5');
+    await rig.until('the books have the balance', async () => (await rig.ledger.snapshot(Date.now())).balance === 7_500_000_000);
+  });
+
+  test('a call whose outcome was unknown stops counting once a balance holds what it cost', async () => {
+    await using rig = await createRig({ settings: { SEGMIND_TIMEOUT_MS: '1000', UNCERTAIN_RETRIES: '1' } });
+    await rig.upstream.fault({ times: 1, effect: { kind: 'cut', by: 'length' } });
+    await rig.ended(await rig.submit(['x']));
+    const { uncertain, uncertainCalls } = await rig.ledger.snapshot(Date.now());
+    expect(uncertain).toBe(uncertainCalls[0]?.estimate);
+    expect(uncertainCalls[0]?.resolved).toBe(false);
+  });
+});

@@ -68,6 +68,13 @@ export async function runStandalone({ env, files }: { env: Environment; files: S
       },
     },
   });
+  // npm hands on the signals that it gets, but one that is killed hands on nothing: its child is then adopted.
+  const parent = process.ppid;
+  const orphaned = setInterval(() => {
+    if (process.ppid !== parent) void lifecycle.stop('npm is gone').then(() => process.exit(0));
+  }, 1000);
+  if (env.npm_lifecycle_event === undefined) clearInterval(orphaned);
+  orphaned.unref();
   process.on('SIGHUP', () => process.kill(process.pid, 'SIGTERM'));
   const fail = async (error: unknown) => {
     logger.error({ err: error }, 'ends');

@@ -175,6 +175,20 @@ export function createLedger({
       });
     },
 
+    /**
+     * Whether asking for the balance would teach something exact now: no call is in flight, and something was settled
+     * since it was asked for last (`settled`) or calls are uncertain (`uncertain`).
+     */
+    async unread(): Promise<'settled' | 'uncertain' | undefined> {
+      const [inFlight, [seq, probed, uncertain]] = await Promise.all([
+        redis.zcard(`${prefix}slots`),
+        redis.hmget(`${prefix}credits`, 'seq', 'probed_seq', 'uncertain') as Promise<(string | null)[]>,
+      ]);
+      if (inFlight > 0) return undefined;
+      if ((seq ?? '0') !== (probed ?? '0')) return 'settled';
+      return Number(uncertain ?? 0) > 0 ? 'uncertain' : undefined;
+    },
+
     /** Sets or renews a hold. Returns whether it is new. */
     async setHold(
       name: HoldName,

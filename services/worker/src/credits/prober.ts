@@ -27,12 +27,12 @@ export function createProber(options: {
   const { segmind, ledger, worker, logger } = options;
   let running: Promise<BalanceAnswer | undefined> | undefined;
 
-  async function ask(): Promise<BalanceAnswer | undefined> {
+  async function ask(holdIfUnread: boolean): Promise<BalanceAnswer | undefined> {
     if (!(await ledger.takeTurn('balance', worker, TURN_MS))) return undefined;
     try {
       const begun = await ledger.beginReading();
       const answer = await segmind.balance(options.signal);
-      await takeIn(answer, begun);
+      await takeIn(answer, begun, holdIfUnread);
       return answer;
     } finally {
       await ledger.endTurn('balance', worker);
@@ -42,6 +42,7 @@ export function createProber(options: {
   async function takeIn(
     answer: BalanceAnswer,
     begun: { readonly seq: number; readonly startedAt: number },
+    holdIfUnread: boolean,
   ): Promise<void> {
     if (answer.kind === 'unauthorized') {
       const isNew = await ledger.setHold(
@@ -56,7 +57,7 @@ export function createProber(options: {
       return;
     }
     if (answer.kind === 'unreachable') {
-      if (options.signal.aborted) return;
+      if (options.signal.aborted || !holdIfUnread) return;
       const isNew = await ledger.setHold(
         'credits',
         `The balance cannot be read (${answer.cause}). Work goes on once it can.`,
@@ -83,10 +84,11 @@ export function createProber(options: {
   return {
     /**
      * Asks, or waits for the answer that this process already asked for.
+     * @param holdIfUnread whether work is held when the upstream cannot be asked: yes, where the answer decides
      * @returns undefined when another worker is asking: look at the ledger again in a moment.
      */
-    probe(): Promise<BalanceAnswer | undefined> {
-      running ??= ask().finally(() => {
+    probe({ holdIfUnread }: { readonly holdIfUnread: boolean }): Promise<BalanceAnswer | undefined> {
+      running ??= ask(holdIfUnread).finally(() => {
         running = undefined;
       });
       return running;

@@ -26,6 +26,8 @@ export interface UpkeepDependencies {
 }
 
 const TICK_MS = 1000;
+/** How soon after the last call the balance is read again, in milliseconds. */
+const AT_REST_MS = 5000;
 /** How often a store that took no image is tried, in milliseconds. */
 const STORE_PROBE_MS = 5000;
 /** How often lost tickets and ended times are looked for, and how long a job may be without a ticket before it counts. */
@@ -44,6 +46,7 @@ export function createUpkeep(deps: UpkeepDependencies) {
     await ledger.reap(deps.trialMs);
     await endHolds(await ledger.holds(clock.now()));
     await followHolds();
+    await readAtRest();
     await jobs.unpark();
     await feed(deps);
     if (await ledger.takeTurn('repair', worker, REPAIR_MS)) {
@@ -56,7 +59,7 @@ export function createUpkeep(deps: UpkeepDependencies) {
   async function endHolds(holds: readonly Hold[]): Promise<void> {
     const stands = (name: string) => holds.some((hold) => hold.name === name && hold.trialAt === undefined);
     if ((stands('credits') || stands('unauthorized')) && (await ledger.takeTurn('held-probe', worker, deps.trialMs)))
-      await deps.prober.probe();
+      await deps.prober.probe({ holdIfUnread: true });
     if (stands('store') && (await ledger.takeTurn('held-store', worker, STORE_PROBE_MS))) {
       const works = await deps.store.check(AbortSignal.timeout(STORE_PROBE_MS)).then(
         () => true,
@@ -65,6 +68,14 @@ export function createUpkeep(deps: UpkeepDependencies) {
       if (works && (await ledger.releaseHold('store')))
         deps.logger.info({ hold: 'store' }, 'the store can be written again');
     }
+  }
+
+  /** Reads the balance when nothing is in flight: such a reading is exact, and it tells what uncertain calls have cost. */
+  async function readAtRest(): Promise<void> {
+    const due = await ledger.unread();
+    if (due === undefined) return;
+    const everyMs = due === 'settled' ? Math.min(AT_REST_MS, deps.trialMs) : deps.trialMs;
+    if (await ledger.takeTurn(`at-rest-${due}`, worker, everyMs)) await deps.prober.probe({ holdIfUnread: false });
   }
 
   /** Pauses the queue while the whole account is held, so that no worker takes tickets only to put them back. */

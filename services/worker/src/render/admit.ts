@@ -60,7 +60,8 @@ export async function admit(
       case 'hold':
         return held(verdict.name, verdict.ms);
       case 'probe':
-        if ((await prober.probe()) === undefined) await clock.sleep(PROBED_ELSEWHERE_MS, stopping);
+        if ((await prober.probe({ holdIfUnread: true })) === undefined)
+          await clock.sleep(PROBED_ELSEWHERE_MS, stopping);
         break;
       case 'wait':
         if (clock.now() + verdict.ms > deadline) return deferred(verdict.reason, verdict.ms);

@@ -124,7 +124,7 @@ async function keepImage(job: Job, call: MadeCall, outcome: ImageOutcome, deps: 
 
 async function judged(job: Job, call: MadeCall, outcome: NoImageOutcome, deps: RenderDependencies): Promise<Ending> {
   const refusedByAccount = outcome.kind === 'unauthorized' || outcome.kind === 'no_credits';
-  const probe = refusedByAccount ? await deps.prober.probe() : undefined;
+  const probe = refusedByAccount ? await deps.prober.probe({ holdIfUnread: false }) : undefined;
   const judgement = refusedByAccount ? explained(outcome, call, probe) : undefined;
   const { end, ending, hold, log } = judgement ?? judge(job, outcome, deps.policy);
   if (hold !== undefined) {
