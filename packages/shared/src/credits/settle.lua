@@ -13,7 +13,8 @@ end
 -- in_balance: the balance was read after this was billed.
 local function spend(cost, in_balance)
   redis.call('HINCRBY', P .. 'credits', 'spent', cost)
-  if not in_balance and credits_number('balance') then redis.call('HINCRBY', P .. 'credits', 'balance', -cost) end
+  -- A cost of 0 negated would be written "-0", which Redis takes for no number.
+  if not in_balance and credits_number('balance') then redis.call('HINCRBY', P .. 'credits', 'balance', 0 - cost) end
   return cost
 end
 
