@@ -38,7 +38,7 @@ if a.call then
     charge = spend(a.settlement.cost)
   end
   if charge and charge ~= 0 and state[1] then redis.call('HINCRBY', job, 'cost', charge) end
-  if a.status == 'succeeded' then
+  if a.status == 'succeeded' and (charge or ours) then
     redis.call('HSET', P .. 'credits', 'streak', 0)
     local model = 'model:' .. (state[5] or '')
     redis.call('HDEL', P .. 'holds', 'upstream', model)
