@@ -90,7 +90,7 @@ if status == 'queued' or status == 'parked' then
   return cjson.encode({ status = status })
 end
 local fields = { 'output', a.output or '[]' }
-if a.error and status == 'failed' then
+if a.error and (status == 'failed' or status == 'expired') then
   fields[3], fields[4] = 'error', a.error
 end
 finish(a.id, status, now, fields)
