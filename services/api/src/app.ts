@@ -16,6 +16,7 @@ import { createIdempotencyStore } from './idempotency/idempotency-store.ts';
 import { createEndedJobs } from './jobs/ended-jobs.ts';
 import { createFeeder } from './jobs/feeder.ts';
 import { createJobViewer } from './jobs/job-viewer.ts';
+import { addClosing } from './plugins/closing.ts';
 import { addIdempotency } from './plugins/idempotency.ts';
 import { addJsonBody, BODY_LIMIT } from './plugins/json-body.ts';
 import { allowLoopbackOnly } from './plugins/loopback-only.ts';
@@ -29,10 +30,10 @@ import { healthRoutes } from './routes/health.ts';
 import { homeRoute } from './routes/home.ts';
 import { jobActionRoutes } from './routes/job-actions.ts';
 import { jobImageRoute } from './routes/job-image.ts';
+import { jobsRoutes } from './routes/jobs.ts';
 import { modelsRoutes } from './routes/models.ts';
-import { readJobsRoutes } from './routes/read-jobs.ts';
+import { openapiRoute } from './routes/openapi.ts';
 import { storeObjects } from './routes/store-objects.ts';
-import { submitJobRoute } from './routes/submit-job.ts';
 
 /** A request's head must be there after this long, the whole of it after the next: bounds for senders of a byte a second. */
 const HEAD_TIMEOUT_MS = 10_000;
@@ -83,6 +84,7 @@ export function createApp(deps: AppDeps): App {
   app.setValidatorCompiler(compileSchema);
   addRequestRecord(app, { logger });
   addSecurityHeaders(app);
+  addClosing(app);
   addProblemReplies(app, { generation });
   addJsonBody(app);
   if (keys.length === 0) allowLoopbackOnly(app);
@@ -103,6 +105,7 @@ export function createApp(deps: AppDeps): App {
     isStopping: deps.isStopping ?? (() => false),
   });
 
+  openapiRoute(app);
   homeRoute(app);
   healthRoutes(app, { readiness });
   app.register(storeObjects, { store, signingKey: deps.signingKey, clock });
@@ -110,8 +113,7 @@ export function createApp(deps: AppDeps): App {
     (v1: App, _options, done) => {
       requireKey(v1, { keys });
       addIdempotency(v1, { store: createIdempotencyStore({ redis, prefix }), logger });
-      submitJobRoute(v1, { jobs, viewer, feedQueue, endedJobs, mostWaiting, clock });
-      readJobsRoutes(v1, { jobs, viewer });
+      jobsRoutes(v1, { jobs, viewer, feedQueue, endedJobs, mostWaiting, clock });
       jobActionRoutes(v1, { jobs, queue, viewer, feedQueue, mostWaiting });
       jobImageRoute(v1, { jobs, store });
       creditsRoutes(v1, { ledger, jobs, queue, feedQueue, config, clock });

@@ -1,4 +1,3 @@
-import { createServer } from 'node:net';
 import type { Clock } from '@renderyard/shared/clock';
 import type { Config } from '@renderyard/shared/config';
 import { createLedger } from '@renderyard/shared/credits/ledger';
@@ -7,12 +6,13 @@ import { createTicketQueue } from '@renderyard/shared/job/ticket-queue';
 import type { StopPhase } from '@renderyard/shared/lifecycle';
 import type { Logger } from '@renderyard/shared/logger';
 import { awaitRedis, checkRedis } from '@renderyard/shared/redis/check-redis';
-import { connectRedis } from '@renderyard/shared/redis/connect';
-import { createGeneration } from '@renderyard/shared/redis/generation';
+import { connectRedis, type Redis } from '@renderyard/shared/redis/connect';
+import { createGeneration, type Generation } from '@renderyard/shared/redis/generation';
 import { keyPrefix, queuePrefix } from '@renderyard/shared/redis/keys';
 import { loadSecretKey } from '@renderyard/shared/secret-key';
 import { openStore } from '@renderyard/shared/store/open-store';
 import { createApp } from './app.ts';
+import { onFreePort } from './free-port.ts';
 
 /** Redis may start at the same time as we do. */
 const REDIS_PATIENCE_MS = 10_000;
@@ -32,85 +32,87 @@ export interface RunningApi {
 export async function startApi({
   config: given,
   redisUrl,
+  redisPatienceMs = REDIS_PATIENCE_MS,
   clock,
   logger,
 }: {
   readonly config: Config;
   readonly redisUrl: string;
+  readonly redisPatienceMs?: number;
   readonly clock: Clock;
   readonly logger: Logger;
 }): Promise<RunningApi> {
   const redis = connectRedis(redisUrl, 'api', logger);
   try {
-    await awaitRedis(redis, REDIS_PATIENCE_MS);
+    await awaitRedis(redis, redisPatienceMs);
     for (const warning of await checkRedis(redis)) logger.warn(warning);
-    const config = await withRealPort(given);
-    const prefix = keyPrefix(config.REDIS_PREFIX);
-    const generation = createGeneration(redis, prefix);
+    const generation = createGeneration(redis, keyPrefix(given.REDIS_PREFIX));
     await generation.join();
-    const signingKey = await loadSecretKey({ setting: config.SECRET_KEY, dataDir: config.DATA_DIR });
-    const store = openStore({ ...config, publicUrl: config.PUBLIC_URL, signingKey });
-    const queue = createTicketQueue({ redis, prefix: queuePrefix(config.REDIS_PREFIX) });
-    let stopping = false;
-    const app = createApp({
-      config,
-      redis,
-      jobs: createJobStore({ redis, prefix, generation }),
-      ledger: createLedger({ redis, prefix, generation }),
-      queue,
-      store,
-      signingKey,
-      generation,
-      clock,
-      logger,
-      isStopping: () => stopping,
-    });
-    const listening: Promise<string> = app.listen({ host: config.HOST, port: config.PORT });
-    const url = await listening.catch(async (error: unknown) => {
-      await app.close();
-      throw error;
-    });
-    return {
-      url,
-      phases: () => [
-        {
-          name: 'answer the requests in hand',
-          deadlineMs: config.SHUTDOWN_GRACE_MS,
-          stop: () => {
-            stopping = true;
-            return app.close();
-          },
-        },
-        {
-          name: 'close the queue, the store and Redis',
-          deadlineMs: CLOSE_MS,
-          stop: async () => {
-            await Promise.all([queue.close(), store.close()]);
-            redis.disconnect();
-          },
-        },
-      ],
-    };
+    const signingKey = await loadSecretKey({ setting: given.SECRET_KEY, dataDir: given.DATA_DIR });
+    const listen = (config: Config) => listenWith({ config, redis, generation, signingKey, clock, logger });
+    return given.PORT === 0 ? await onFreePort(given, listen) : await listen(given);
   } catch (error) {
     redis.disconnect();
     throw error;
   }
 }
 
-/**
- * With PORT=0 the system chooses the port. It is chosen before listening, because links are made with it; in the
- * moment between, another process could take it, and then the start fails.
- */
-async function withRealPort(config: Config): Promise<Config> {
-  if (config.PORT !== 0) return config;
-  const server = createServer();
-  const port = await new Promise<number>((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(0, config.HOST, () => {
-      const address = server.address();
-      resolve(typeof address === 'object' && address !== null ? address.port : 0);
-    });
+async function listenWith({
+  config,
+  redis,
+  generation,
+  signingKey,
+  clock,
+  logger,
+}: {
+  readonly config: Config;
+  readonly redis: Redis;
+  readonly generation: Generation;
+  readonly signingKey: Buffer;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}): Promise<RunningApi> {
+  const prefix = keyPrefix(config.REDIS_PREFIX);
+  const store = openStore({ ...config, publicUrl: config.PUBLIC_URL, signingKey });
+  const queue = createTicketQueue({ redis, prefix: queuePrefix(config.REDIS_PREFIX) });
+  let stopping = false;
+  const app = createApp({
+    config,
+    redis,
+    jobs: createJobStore({ redis, prefix, generation }),
+    ledger: createLedger({ redis, prefix, generation }),
+    queue,
+    store,
+    signingKey,
+    generation,
+    clock,
+    logger,
+    isStopping: () => stopping,
   });
-  await new Promise((resolve) => server.close(resolve));
-  return { ...config, PORT: port, PUBLIC_URL: config.PUBLIC_URL.replace(/:0$/, `:${port}`) };
+  const listening: Promise<string> = app.listen({ host: config.HOST, port: config.PORT });
+  const url = await listening.catch(async (error: unknown) => {
+    await Promise.all([app.close(), queue.close(), store.close()]);
+    throw error;
+  });
+  return {
+    url,
+    phases: () => [
+      {
+        name: 'answer the requests in hand',
+        deadlineMs: config.SHUTDOWN_GRACE_MS,
+        stop: () => {
+          stopping = true;
+          return app.close();
+        },
+      },
+      {
+        name: 'close the queue, the store and Redis',
+        deadlineMs: CLOSE_MS,
+        stop: async () => {
+          await Promise.all([queue.close(), store.close()]);
+          redis.disconnect();
+        },
+      },
+    ],
+  };
 }

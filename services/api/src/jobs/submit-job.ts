@@ -7,6 +7,16 @@ import type { JobRequest } from './job-request.ts';
 /** Seconds after which a full backlog may have room again. */
 const BACKLOG_RETRY_AFTER = 10;
 
+/** A checked request for a job. */
+export interface Submission {
+  /** Drawn before, so that submitting again makes no second job. */
+  readonly id: string;
+  readonly account: string;
+  readonly request: JobRequest;
+  /** Milliseconds since 1970. */
+  readonly now: number;
+}
+
 /**
  * Accepts a job under an id drawn before, so that doing it again makes no second one, and has it queued.
  * @returns the job as it was accepted; it may have gone on since.
@@ -18,12 +28,7 @@ export async function submitJob(
     feedQueue,
     mostWaiting,
   }: { readonly jobs: JobStore; readonly feedQueue: Feeder; readonly mostWaiting: number },
-  {
-    id,
-    account,
-    request,
-    now,
-  }: { readonly id: string; readonly account: string; readonly request: JobRequest; readonly now: number },
+  { id, account, request, now }: Submission,
 ): Promise<Job> {
   const job: NewJob = {
     id,

@@ -53,7 +53,7 @@ export function addIdempotency(
       case 'run': {
         const renewal = setInterval(() => {
           begun.run.renew().catch(() => undefined);
-        }, LEASE_MS / 3);
+        }, LEASE_MS / 3).unref();
         request.idempotent = { run: begun.run, renewal };
       }
     }
@@ -67,9 +67,6 @@ export function addIdempotency(
       logger.warn({ err: error, request_id: request.id }, 'an answer could not be kept for its Idempotency-Key');
     });
   });
-
-  // Where an answer could not be sent at all.
-  app.addHook('onResponse', async (request) => clearInterval(request.idempotent?.renewal));
 }
 
 /** The id for what a request makes: the same in every run under one Idempotency-Key. */

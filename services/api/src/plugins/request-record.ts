@@ -8,25 +8,30 @@ declare module 'fastify' {
   }
 }
 
+/** What nginx writes for a client that closed its connection before it was answered. */
+const CLIENT_LEFT = 499;
+
 /** Writes one wide record for each request when it is over. */
 export function addRequestRecord(app: App, { logger }: { readonly logger: Logger }): void {
   // The empty value is never seen: the hook below runs first.
   app.decorateRequest('record', null as unknown as Record<string, unknown>);
-  app.addHook('onRequest', async (request) => {
+  app.addHook('onRequest', async (request, reply) => {
     request.record = {};
-  });
-  app.addHook('onResponse', async (request, reply) => {
-    const record = {
-      request_id: request.id,
-      method: request.method,
-      route: request.routeOptions.url ?? 'unknown',
-      status: reply.statusCode,
-      duration_ms: Math.round(reply.elapsedTime * 10) / 10,
-      ...(reply.raw.writableFinished ? {} : { aborted: true }),
-      ...request.record,
-    };
-    if (reply.statusCode >= 500) logger.error(record, 'request');
-    else if (request.routeOptions.url?.startsWith('/health/')) logger.debug(record, 'request');
-    else logger.info(record, 'request');
+    // Fastify's onResponse is not run for a client that left before its answer.
+    reply.raw.once('close', () => {
+      const route = request.routeOptions.url;
+      const answered = reply.raw.writableFinished;
+      const record = {
+        request_id: request.id,
+        method: request.method,
+        route: route ?? 'unknown',
+        status: answered ? reply.statusCode : CLIENT_LEFT,
+        duration_ms: Math.round(reply.elapsedTime * 10) / 10,
+        ...request.record,
+      };
+      if (answered && reply.statusCode >= 500) logger.error(record, 'request');
+      else if (route?.startsWith('/health/')) logger.debug(record, 'request');
+      else logger.info(record, 'request');
+    });
   });
 }

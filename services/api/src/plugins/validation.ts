@@ -10,6 +10,7 @@ interface PropertySchema {
   readonly maximum?: number;
   readonly minLength?: number;
   readonly maxLength?: number;
+  readonly pattern?: string;
   readonly default?: unknown;
   readonly description?: string;
 }
@@ -97,6 +98,7 @@ function codeOf(schema: PropertySchema, given: unknown): PartProblem['code'] {
 
 function expects(schema: PropertySchema): string {
   if (schema.enum !== undefined) return `one of ${schema.enum.join(', ')}`;
+  if (schema.pattern !== undefined) return `${schema.description}`;
   if (schema.type === 'integer') return `a whole number from ${schema.minimum} to ${schema.maximum}, given once`;
   return `text of ${schema.minLength ?? 0} to ${schema.maxLength} characters, given once`;
 }

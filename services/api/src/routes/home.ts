@@ -25,7 +25,7 @@ const POLICY = `default-src 'none'; style-src 'sha256-${createHash('sha256').upd
 
 /** `GET /`: what this is, for whoever opens the address in a browser. */
 export function homeRoute(app: App): void {
-  app.get('/', { schema: { hide: true } as object }, async (_request, reply) =>
+  app.get('/', async (_request, reply) =>
     reply.type('text/html; charset=utf-8').header('content-security-policy', POLICY).send(PAGE),
   );
 }

@@ -10,7 +10,7 @@ import { JobSchema } from '../jobs/job-view.ts';
 import type { JobViewer } from '../jobs/job-viewer.ts';
 import { retryJob } from '../jobs/retry-job.ts';
 import { isContinued } from '../plugins/idempotency.ts';
-import { JobParams } from './read-jobs.ts';
+import { JobParams } from './job-params.ts';
 import { answers } from './responses.ts';
 
 const NoBody = Type.Object({}, { additionalProperties: false });

@@ -5,7 +5,7 @@ import { Type } from 'typebox';
 import type { App } from '../app-instance.ts';
 import { ProblemError } from '../errors/problem-error.ts';
 import { findJob } from '../jobs/find-job.ts';
-import { JobParams } from './read-jobs.ts';
+import { JobParams } from './job-params.ts';
 import { answers } from './responses.ts';
 
 /** Long enough to be opened by hand, short enough for a link that anyone may use. */

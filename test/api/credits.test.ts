@@ -1,0 +1,106 @@
+import { expect, test } from 'vitest';
+import { openApi } from './running-api.ts';
+
+test('the books are told in credits', async () => {
+  await using api = await openApi({ env: { CREDIT_FLOOR: '0.5', CREDIT_LOW: '2' } });
+  expect((await api.get('/v1/credits')).json).toMatchObject({ object: 'credits', balance: null, available: null });
+  const { id } = await api.submit();
+  const call = await api.startCall(id);
+  expect((await api.get('/v1/credits')).json).toMatchObject({
+    balance: 10,
+    reserved: 0.02,
+    available: 9.48,
+    floor: 0.5,
+    low: 2,
+    resume: 2,
+    spent: 0,
+    in_flight: 1,
+    uncertain: { count: 0, credits: 0, calls: [] },
+  });
+  await api.jobs.record(
+    { job: id, call: { id: call, settlement: { kind: 'spent', cost: 30_000_000 } }, status: 'queued' },
+    1000,
+  );
+  expect((await api.get('/v1/credits')).json).toMatchObject({
+    balance: 9.97,
+    reserved: 0,
+    spent: 0.03,
+    costs: [{ model: 'stable', steps: 30, width: 64, height: 64, cost: 0.03 }],
+  });
+});
+
+test('uncertain calls are listed, their jobs only to the account that made them', async () => {
+  await using api = await openApi({ env: { RENDERYARD_API_KEYS: 'ann:secret-of-ann-1234,bob:secret-of-bob-1234' } });
+  const [ann, bob] = [{ authorization: 'Bearer secret-of-ann-1234' }, { authorization: 'Bearer secret-of-bob-1234' }];
+  const { id } = await api.submit({ prompt: 'x' }, ann);
+  const call = await api.startCall(id);
+  await api.jobs.record(
+    {
+      job: id,
+      call: { id: call, settlement: { kind: 'uncertain', how: 'timeout' } },
+      status: 'queued',
+      uncertain: 'limited',
+    },
+    1000,
+  );
+  const expected = { count: 1, credits: 0.02, calls: [{ id: call, how: 'timeout', estimate: 0.02, resolved: false }] };
+  expect((await api.get('/v1/credits', ann)).json.uncertain).toMatchObject(expected);
+  expect((await api.get('/v1/credits', ann)).json.uncertain.calls[0].job_id).toBe(id);
+  expect((await api.get('/v1/credits', bob)).json.uncertain.calls[0].job_id).toBeNull();
+});
+
+test("an operator's hold stands until it is resumed", async () => {
+  await using api = await openApi();
+  const { urls } = await api.submit();
+  const held = await api.post('/v1/credits/hold', { detail: 'Maintenance until noon.' });
+  expect(held).toMatchObject({
+    status: 200,
+    json: { holds: [{ reason: 'operator', detail: 'Maintenance until noon.' }] },
+  });
+  expect((await api.get(urls.self)).json.hold).toMatchObject({ reason: 'operator', detail: 'Maintenance until noon.' });
+  const resumed = await api.post('/v1/credits/resume');
+  expect(resumed).toMatchObject({ status: 200, json: { holds: [], dropped: 0 } });
+  expect((await api.get(urls.self)).json).toMatchObject({ status: 'queued', hold: null });
+});
+
+test('resume ends no other hold', async () => {
+  await using api = await openApi();
+  await api.ledger.setHold('unauthorized', 'The key was refused.');
+  expect((await api.post('/v1/credits/resume')).json.holds).toMatchObject([{ reason: 'unauthorized' }]);
+});
+
+test("dropping the backlog cancels the account's queued jobs and nobody else's", async () => {
+  await using api = await openApi({ env: { RENDERYARD_API_KEYS: 'ann:secret-of-ann-1234,bob:secret-of-bob-1234' } });
+  const [ann, bob] = [{ authorization: 'Bearer secret-of-ann-1234' }, { authorization: 'Bearer secret-of-bob-1234' }];
+  const running = await api.submit({ prompt: 'running' }, ann);
+  await api.startCall(running.id);
+  await api.post('/v1/credits/hold', {}, ann);
+  // More than one chunk.
+  await Promise.all(Array.from({ length: 130 }, (_, i) => api.submit({ prompt: `${i}` }, ann)));
+  const other = await api.submit({ prompt: 'other' }, bob);
+  expect(await api.post('/v1/credits/resume', { backlog: 'drop' }, ann)).toMatchObject({
+    status: 200,
+    json: { dropped: 130, holds: [] },
+  });
+  expect((await api.get('/v1/jobs?status=queued', ann)).json.data).toEqual([]);
+  expect((await api.get('/v1/jobs?status=canceled&limit=100', ann)).json.data).toHaveLength(100);
+  expect((await api.get(`/v1/jobs/${running.id}`, ann)).json).toMatchObject({
+    status: 'processing',
+    cancel_requested: false,
+  });
+  expect((await api.get(`/v1/jobs/${other.id}`, bob)).json.status).toBe('queued');
+  expect(await api.queue.has({ job: other.id, generation: 1 })).toBe(true);
+});
+
+test.each([
+  ['hold', { detail: '' }, '/detail'],
+  ['hold', { detail: 'x'.repeat(501) }, '/detail'],
+  ['hold', { reason: 'x' }, '/reason'],
+  ['resume', { backlog: 'keep' }, '/backlog'],
+])('%s refuses %j', async (action, body, pointer) => {
+  await using api = await openApi();
+  const { status, json } = await api.post(`/v1/credits/${action}`, body);
+  expect(status).toBe(400);
+  expect(json.errors[0].pointer).toBe(pointer);
+  expect(await api.post(`/v1/credits/${action}`, [])).toMatchObject({ status: 400 });
+});

@@ -1,0 +1,87 @@
+import { describe, expect, test, vi } from 'vitest';
+import { startRedisInstance } from '../support/redis-instance.ts';
+import { type Api, openApi } from './running-api.ts';
+
+const BODY = { input: { prompt: 'A fox' } };
+const KEY = { 'idempotency-key': 'a' };
+
+/** Asks for everything that needs Redis; each answer must come within the two seconds that are promised. */
+async function expectUnavailable(api: Api): Promise<void> {
+  const asks = [
+    () => api.post('/v1/jobs', BODY),
+    () => api.post('/v1/jobs', BODY, KEY),
+    () => api.get('/v1/jobs'),
+    () => api.get('/v1/credits'),
+    () => api.post('/v1/credits/hold', {}),
+  ];
+  await Promise.all(
+    asks.map(async (ask) => {
+      const begun = performance.now();
+      const { status, headers, json } = await ask();
+      expect([status, json.code]).toEqual([503, 'redis_unavailable']);
+      expect(Number(headers.get('retry-after'))).toBeGreaterThan(0);
+      expect(performance.now() - begun).toBeLessThan(2300);
+    }),
+  );
+  const ready = await api.get('/health/ready');
+  expect(ready).toMatchObject({ status: 503, json: { code: 'not_ready' } });
+  expect(ready.json.checks).toContainEqual({ name: 'redis', ok: false, detail: expect.any(String) });
+  expect((await api.get('/health/live')).status).toBe(200);
+}
+
+const untilReady = (api: Api) =>
+  vi.waitFor(async () => expect((await fetch(`${api.url}/health/ready`)).status).toBe(200), { timeout: 10_000 });
+
+describe('while Redis', () => {
+  test('is killed, everything that needs it is answered with 503 in time, and works again after', async () => {
+    await using redis = await startRedisInstance({ persistence: 'aof' });
+    await using api = await openApi({ redisUrl: redis.url });
+    const { id } = await api.submit();
+    redis.kill('SIGKILL');
+    await redis.exited;
+    await expectUnavailable(api);
+    await redis.restart();
+    await untilReady(api);
+    expect((await api.get(`/v1/jobs/${id}`)).json.status).toBe('queued');
+    expect((await api.post('/v1/jobs', BODY, KEY)).status).toBe(202);
+  });
+
+  test('is frozen, everything that needs it is answered with 503 in time', async () => {
+    await using redis = await startRedisInstance();
+    await using api = await openApi({ redisUrl: redis.url });
+    redis.kill('SIGSTOP');
+    await expectUnavailable(api);
+    redis.kill('SIGCONT');
+    await untilReady(api);
+  });
+
+  test('was emptied, the first change is refused, and the next is served', async () => {
+    await using redis = await startRedisInstance();
+    await using api = await openApi({ redisUrl: redis.url });
+    await api.redis.flushall();
+    const refused = await api.post('/v1/jobs', BODY, KEY);
+    expect([refused.status, refused.json.code]).toEqual([503, 'redis_replaced']);
+    expect(refused.headers.get('retry-after')).toBe('1');
+    expect((await api.post('/v1/jobs', BODY, KEY)).status).toBe(202);
+    expect((await api.get('/v1/jobs')).json.data).toHaveLength(1);
+  });
+
+  test('was emptied, readiness tells once and takes it up', async () => {
+    await using redis = await startRedisInstance();
+    await using api = await openApi({ redisUrl: redis.url });
+    await api.redis.flushall();
+    const { status, json } = await api.get('/health/ready');
+    expect(status).toBe(503);
+    expect(json.checks).toContainEqual({ name: 'generation', ok: false, detail: expect.any(String) });
+    expect((await api.get('/health/ready')).status).toBe(200);
+  });
+
+  test('takes no writes for lack of memory, a job is refused and none is lost', async () => {
+    await using redis = await startRedisInstance();
+    await using api = await openApi({ redisUrl: redis.url });
+    await api.redis.config('SET', 'maxmemory', '1');
+    expect(await api.post('/v1/jobs', BODY)).toMatchObject({ status: 503, json: { code: 'redis_unavailable' } });
+    await api.redis.config('SET', 'maxmemory', '0');
+    expect((await api.get('/v1/jobs')).json.data).toEqual([]);
+  });
+});
