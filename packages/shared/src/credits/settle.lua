@@ -84,15 +84,17 @@ local function take_reading(reading, seq_before_settling, now)
 end
 
 -- Calls whose lease ran out: their worker is dead, frozen or cut off. The slot is free at once; the credits become
--- uncertain, never simply released. Calls lost with one worker are one incident, not several.
+-- uncertain, never simply released. Calls lost with one worker are one incident, not several, though leases that began
+-- at different times end at different times: what else a worker loses within LOST_MS belongs to the same loss.
+local LOST_MS = 60000
 local function reap(now)
   local expired = redis.call('ZRANGEBYSCORE', P .. 'slots', '-inf', now, 'LIMIT', 0, 200)
-  local workers, incidents = {}, 0
+  local incidents = 0
   for _, id in ipairs(expired) do
     local call = redis.call('HGET', P .. 'calls', id)
     if call then
       local worker = cjson.decode(call).worker
-      if not workers[worker] then workers[worker], incidents = true, incidents + 1 end
+      if redis.call('SET', P .. 'lost:' .. worker, now, 'NX', 'PX', LOST_MS) then incidents = incidents + 1 end
     end
     settle(id, { kind = 'uncertain', how = 'lost_worker' }, now)
     redis.call('ZREM', P .. 'slots', id)
