@@ -83,5 +83,9 @@ describe('while Redis', () => {
     expect(await api.post('/v1/jobs', BODY)).toMatchObject({ status: 503, json: { code: 'redis_unavailable' } });
     await api.redis.config('SET', 'maxmemory', '0');
     expect((await api.get('/v1/jobs')).json.data).toEqual([]);
+    // The client library's error carries the command, and with it the job.
+    const record = api.logs.find((line) => line.error_code === 'redis_unavailable');
+    expect(record).toMatchObject({ level: 50, err: { message: expect.stringContaining('OOM') } });
+    expect(JSON.stringify(api.logs)).not.toContain('A fox');
   });
 });

@@ -8,7 +8,7 @@ import { systemClock } from '@renderyard/shared/clock';
 import { readConfig } from '@renderyard/shared/config';
 import { createLogger } from '@renderyard/shared/logger';
 import { connectRedis } from '@renderyard/shared/redis/connect';
-import { afterAll, describe, expect, inject, test } from 'vitest';
+import { afterAll, describe, expect, inject, test, vi } from 'vitest';
 import { startService } from '../support/processes.ts';
 import { startRedisInstance } from '../support/redis-instance.ts';
 
@@ -105,6 +105,37 @@ describe('the process', () => {
     await expect(
       startApi({ config, redisUrl, redisPatienceMs: 300, clock: systemClock, logger: silentLogger }),
     ).rejects.toThrow(/^Redis at 127\.0\.0\.1:\d+ cannot be reached within 0\.3 s \(.*ECONNREFUSED.*\)/);
+  });
+
+  test('warns of a Redis that does not tell its policy', async () => {
+    await using redis = await startRedisInstance();
+    const admin = connectRedis(redis.url, 'worker', silentLogger);
+    await admin.call('ACL', 'SETUSER', 'limited', 'on', '>password', '~*', '&*', '+@all', '-config');
+    admin.disconnect();
+    await using api = await startService({
+      service: 'api',
+      env: { ...ENV, REDIS_URL: `redis://limited:password@127.0.0.1:${redis.port}` },
+    });
+    await api.untilLog((line) => line.level === 40 && String(line.msg).includes('maxmemory-policy'));
+    expect((await fetch(`${api.url}/health/ready`)).status).toBe(200);
+  });
+
+  test('leaves nothing open when it is stopped', async () => {
+    const open = () => process.getActiveResourcesInfo().filter((kind) => kind.startsWith('TCP')).length;
+    const before = open();
+    const config = readConfig({ ...ENV, REDIS_PREFIX: 'test-start-leak' });
+    const redisUrl = inject('redisUrl');
+    const api = await startApi({ config, redisUrl, clock: systemClock, logger: silentLogger });
+    const answer = await fetch(`${api.url}/v1/jobs`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', prefer: 'wait=1', 'idempotency-key': crypto.randomUUID() },
+      body: '{"input":{"prompt":"A fox"}}',
+    });
+    expect(answer.status).toBe(202);
+    await answer.text();
+    expect(open()).toBeGreaterThan(before);
+    for (const phase of api.phases()) await phase.stop();
+    await vi.waitFor(() => expect(open()).toBe(before));
   });
 
   test('refuses a port that is taken', async () => {

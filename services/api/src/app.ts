@@ -66,7 +66,8 @@ export function createApp(deps: AppDeps): App {
   const keys = config.RENDERYARD_API_KEYS;
 
   const app: App = fastify({
-    loggerInstance: logger as App['log'],
+    // Our own lines tell of requests and of the start.
+    loggerInstance: logger.child({}, { level: 'warn' }) as App['log'],
     logController: new LogController({ disableRequestLogging: true }),
     genReqId: () => newId('req'),
     requestIdHeader: false,

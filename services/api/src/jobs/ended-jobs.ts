@@ -1,5 +1,6 @@
 import type { Logger } from '@renderyard/shared/logger';
 import type { Redis } from '@renderyard/shared/redis/connect';
+import { describeError } from '../errors/describe-error.ts';
 
 /** Watches one job. Must be closed. */
 export interface Watch {
@@ -45,7 +46,7 @@ export function createEndedJobs({
   connection.on('ready', () => {
     connection.subscribe(channel).then(wakeAll, (error: unknown) => {
       if (closed) return;
-      logger.warn({ err: error }, 'the ends of jobs cannot be heard; connecting again');
+      logger.warn({ err: describeError(error) }, 'the ends of jobs cannot be heard; connecting again');
       connection.disconnect(true);
     });
   });

@@ -2,6 +2,7 @@ import { feed } from '@renderyard/shared/job/feed';
 import type { JobStore } from '@renderyard/shared/job/job-store';
 import type { TicketQueue } from '@renderyard/shared/job/ticket-queue';
 import type { Logger } from '@renderyard/shared/logger';
+import { describeError } from '../errors/describe-error.ts';
 
 /** Lets waiting jobs have tickets. It never fails: what is not queued now is found by the worker's repair. */
 export type Feeder = () => Promise<void>;
@@ -21,7 +22,7 @@ export function createFeeder({
     try {
       await feed({ jobs, queue, window });
     } catch (error) {
-      logger.warn({ err: error }, 'waiting jobs could not be queued; a worker will find them');
+      logger.warn({ err: describeError(error) }, 'waiting jobs could not be queued; a worker will find them');
     }
   };
 }

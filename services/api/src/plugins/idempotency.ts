@@ -3,6 +3,7 @@ import { newId } from '@renderyard/shared/ids';
 import type { Logger } from '@renderyard/shared/logger';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { App } from '../app-instance.ts';
+import { describeError } from '../errors/describe-error.ts';
 import { ProblemError } from '../errors/problem-error.ts';
 import {
   type IdempotencyStore,
@@ -63,9 +64,12 @@ export function addIdempotency(
     const running = request.idempotent;
     if (running === null) return;
     clearInterval(running.renewal);
-    await running.run.end(endOf(reply, payload)).catch((error: unknown) => {
-      logger.warn({ err: error, request_id: request.id }, 'an answer could not be kept for its Idempotency-Key');
+    const ended = running.run.end(endOf(reply, payload)).catch((error: unknown) => {
+      const record = { err: describeError(error), request_id: request.id };
+      logger.warn(record, 'an answer could not be kept for its Idempotency-Key');
     });
+    // Where Redis is down, waiting for it once more would make the answer late.
+    if (reply.statusCode < 500) await ended;
   });
 }
 

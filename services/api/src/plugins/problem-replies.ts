@@ -5,6 +5,7 @@ import type { Generation } from '@renderyard/shared/redis/generation';
 import { GenerationLostError } from '@renderyard/shared/redis/script';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { App } from '../app-instance.ts';
+import { describeError } from '../errors/describe-error.ts';
 import { PROBLEM_TYPE, problemDocument, problemHeaders } from '../errors/problem-document.ts';
 import { ProblemError } from '../errors/problem-error.ts';
 import { toProblem } from '../errors/to-problem.ts';
@@ -39,7 +40,8 @@ export function sendProblem(error: unknown, request: FastifyRequest, reply: Fast
   const problem = toProblem(error);
   if (request.record) {
     request.record.error_code = problem.code;
-    if (problem.statusCode >= 500) request.record.err = problem.options.cause ?? problem;
+    const { cause } = problem.options;
+    if (problem.statusCode >= 500 && cause !== undefined) request.record.err = describeError(cause);
   }
   return reply
     .code(problem.statusCode)
