@@ -1,3 +1,4 @@
+import { Redis } from 'ioredis';
 import { expect, test } from 'vitest';
 import { startInstallation } from '../support/installation.ts';
 import { startRedisInstance } from '../support/redis-instance.ts';
@@ -42,4 +43,30 @@ test('Redis frozen for a while delays the work and changes nothing else', async 
   const jobs = await yard.ended(ids);
   expect(jobs.every((job) => job.status === 'succeeded' && job.attempts === 1)).toBe(true);
   expect((await yard.upstream.ledger()).billed_count).toBe(20);
+}, 90_000);
+
+test('an emptied Redis is noticed: without a restart new jobs are taken and rendered, above the floor', async () => {
+  await using redis = await startRedisInstance();
+  await using yard = await startInstallation({
+    workers: 2,
+    redisUrl: redis.url,
+    simulator: { latencyMs: 300, balance: 5 },
+    env: { SEGMIND_CONCURRENCY: '4', CREDIT_FLOOR: '1', LOCK_MS: '2000' },
+  });
+  await yard.submit(Array.from({ length: 12 }, (_, i) => `before ${i}`));
+  await yard.until('some are done', async () => (await yard.upstream.ledger()).billed_count > 2);
+  const client = new Redis(redis.url);
+  await client.flushall();
+  await client.quit();
+  let ids: string[] = [];
+  await yard.until('the API takes jobs again', async () => {
+    ids = await yard.submit(['after 1', 'after 2', 'after 3']).catch(() => []);
+    return ids.length === 3;
+  });
+  const jobs = await yard.ended(ids);
+  expect(jobs.every((job) => job.status === 'succeeded')).toBe(true);
+  await yard.until(
+    'the balance is that of the upstream',
+    async () => (await yard.credits()).balance === (await yard.upstream.ledger()).balance,
+  );
 }, 90_000);

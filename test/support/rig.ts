@@ -39,6 +39,8 @@ export interface Rig extends AsyncDisposable {
   ended(ids: readonly string[]): Promise<Job[]>;
   /** Resolves when the check, looked at again and again, is true. @throws after 20 s. */
   until(what: string, check: () => Promise<boolean>): Promise<void>;
+  /** Takes the upstream off the network; `back` puts a new one, which knows nothing of the old, in its place. */
+  upstreamGone(): Promise<{ back: () => Promise<void> }>;
   addWorker(): Promise<void>;
   /** Stops the workers as SIGTERM would. */
   stopWorkers(): Promise<void>;
@@ -60,7 +62,8 @@ export async function createRig({
   redisUrl = inject('redisUrl'),
 }: RigOptions = {}): Promise<Rig> {
   const folder = await mkdtemp(join(tmpdir(), 'renderyard-rig-'));
-  const running = await startSimulator(simulator);
+  let running = await startSimulator(simulator);
+  const { url } = running;
   const logs: Record<string, unknown>[] = [];
   const logger = createLogger({
     service: 'rig',
@@ -70,7 +73,7 @@ export async function createRig({
   const config = readConfig({
     REDIS_PREFIX: `rig-${randomBytes(8).toString('hex')}`,
     DATA_DIR: folder,
-    SEGMIND_BASE_URL: running.url,
+    SEGMIND_BASE_URL: url,
     SEGMIND_RPM: '6000',
     SEGMIND_CONCURRENCY: '8',
     RENDER_BACKOFF_MS: '5',
@@ -94,7 +97,7 @@ export async function createRig({
   const started: Awaited<ReturnType<typeof startWorker>>[] = [];
 
   const rig: Omit<Rig, typeof Symbol.asyncDispose> = {
-    upstream: createControlClient(running.url),
+    upstream: createControlClient(url),
     jobs,
     ledger,
     store,
@@ -151,6 +154,15 @@ export async function createRig({
         if (Date.now() > deadline) throw new Error(`Waited in vain: ${what}.`);
         await systemClock.sleep(20);
       }
+    },
+    async upstreamGone() {
+      await running.close();
+      const port = Number(new URL(url).port);
+      return {
+        back: async () => {
+          running = await startSimulator({ ...simulator, port });
+        },
+      };
     },
     async addWorker() {
       started.push(

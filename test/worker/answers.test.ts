@@ -206,6 +206,26 @@ describe('an answer that holds', () => {
   });
 });
 
+describe('an upstream that is not there', () => {
+  test('holds all, fails nobody however long it lasts, and everything goes on when it is back', async () => {
+    await using rig = await createRig({ settings: { CREDIT_PROBE_MS: '200', RENDER_ATTEMPTS: '3' } });
+    await rig.ended(await rig.submit(['before']));
+    const gone = await rig.upstreamGone();
+    const ids = await rig.submit(Array.from({ length: 12 }, (_, i) => `picture ${i}`));
+    await rig.until('all are held', async () =>
+      (await rig.ledger.holds(Date.now())).some((hold) => hold.name === 'upstream'),
+    );
+    const tried = () => rig.logs.filter((line) => line.outcome === 'unreached' && line.msg === 'a call ended').length;
+    const before = tried();
+    await rig.until('several trials were made', async () => tried() >= before + 5);
+    expect((await Promise.all(ids.map(rig.job))).filter((job) => job.status === 'failed')).toEqual([]);
+    await gone.back();
+    const jobs = await rig.ended(ids);
+    expect(jobs.every((job) => job.status === 'succeeded' && job.uncertain === 0)).toBe(true);
+    expect(await rig.ledger.holds(Date.now())).toEqual([]);
+  });
+});
+
 describe('an answer that is an image all the same', () => {
   test.each([
     ['under a wrong content type', { kind: 'content_type', content_type: 'text/html' }],

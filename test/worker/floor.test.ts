@@ -94,10 +94,13 @@ describe('at rest', () => {
     await rig.ended(await rig.submit(prompts(40)));
     const { balance_exact } = await rig.upstream.setBalance('7.5');
     expect(balance_exact).toBe('7.5');
-    await rig.until('the books have the balance', async () => (await rig.ledger.snapshot(Date.now())).balance === 7_500_000_000);
+    await rig.until(
+      'the books have the balance',
+      async () => (await rig.ledger.snapshot(Date.now())).balance === 7_500_000_000,
+    );
   });
 
-  test('a call whose outcome was unknown stops counting once a balance holds what it cost', async () => {
+  test('a call whose outcome is unknown counts at its estimate as long as it can still be billed', async () => {
     await using rig = await createRig({ settings: { SEGMIND_TIMEOUT_MS: '1000', UNCERTAIN_RETRIES: '1' } });
     await rig.upstream.fault({ times: 1, effect: { kind: 'cut', by: 'length' } });
     await rig.ended(await rig.submit(['x']));

@@ -69,14 +69,16 @@ if now < due - a.tolerance_ms then
 end
 redis.call('SET', P .. 'pace', math.max(due, now) + a.interval_ms, 'PX', 120000)
 
+local trial
 for name, hold in pairs(trials) do
+  trial = true
   hold.trial_at = now + a.trial_ms
   redis.call('HSET', P .. 'holds', name, cjson.encode(hold))
 end
 redis.call('ZADD', P .. 'slots', now + a.lease_ms, a.call)
 redis.call('HSET', P .. 'calls', a.call, cjson.encode({
   job = a.job, worker = a.worker, model = a.model, class = a.class, estimate = estimate,
-  started_at = now, resolve_after = now + a.resolve_ms, seq = seq,
+  started_at = now, resolve_after = now + a.resolve_ms, seq = seq, trial = trial,
 }))
 redis.call('HINCRBY', P .. 'credits', 'reserved', estimate)
 redis.call('HINCRBY', job, 'attempts', 1)

@@ -23,13 +23,14 @@ local function passes(name, now, trial_ms)
   return false, hold
 end
 
--- Three endings in a row that nobody can know, without one success, are more than bad luck with one row.
+-- Three calls in a row without an answer that can be believed, and without one success in between, are more than bad
+-- luck with one row: each may have been billed, or nobody is there.
 local STREAK = 3
 local function count_incidents(n, trial_ms, now)
   if n == 0 then return end
   if redis.call('HINCRBY', P .. 'credits', 'streak', n) >= STREAK then
     set_hold('upstream', {
-      detail = 'Three calls in a row ended without a known outcome, and each may have been billed. One call at a time is tried until one succeeds.',
+      detail = 'Three calls in a row got no answer that can be believed. One call at a time is tried until one succeeds.',
       trial_at = now + trial_ms,
     }, now)
   end

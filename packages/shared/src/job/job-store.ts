@@ -57,7 +57,7 @@ export interface JobEnd {
   readonly counted?: boolean;
   /** Counts an unknown outcome: against the job only, or also against `UNCERTAIN_RETRIES`. */
   readonly uncertain?: 'shown' | 'limited';
-  /** Whether the unknown outcome counts towards the three in a row that hold the queue. */
+  /** Whether this counts towards the three in a row that hold the queue: no answer came, or none to be believed. */
   readonly incident?: boolean;
   readonly output?: readonly Image[];
   readonly error?: JobError;

@@ -5,7 +5,7 @@
 --    settlement?  {kind = 'spent', cost?} | {kind = 'released'} | {kind = 'uncertain', how}
 --    reading?     {value, seq, started_at}   the balance that the answer's header told
 --    counted      false: a deferral, the call uses no attempt
---    incident     true: the outcome is unknown, and it is not the gateway's plain word (see holds.lua)
+--    incident     true: no answer came that can be believed, or none at all (see holds.lua)
 --    status       'succeeded' | 'failed' | 'canceled' | 'expired' | 'queued' (put back) | 'parked' (model held)
 --    uncertain    1 to count an unknown outcome against the job, 2 to count it also against UNCERTAIN_RETRIES
 --    output?, error?   JSON, as texts
@@ -27,8 +27,11 @@ local open = state[1] == 'queued' or state[1] == 'processing'
 -- An image is taken also when its call was given up for lost, as long as no other call is in flight.
 local ours = open and (a.call == nil and state[3] == '' or a.call == state[3] or a.status == 'succeeded' and state[3] == '')
 
+local trial
 if a.call then
   local seq = credits_number('seq') or 0
+  local entry = redis.call('HGET', P .. 'calls', a.call)
+  trial = entry and cjson.decode(entry).trial
   local charge = settle(a.call, a.settlement, now)
   if charge then
     if a.reading then take_reading(a.reading, seq, now) end
@@ -53,6 +56,8 @@ if not state[1] then return cjson.encode({ status = 'gone', late = true }) end
 if not ours then return cjson.encode({ status = state[1], late = true }) end
 
 local counted, status = a.counted, a.status
+-- Who tries whether the upstream is there again, and finds it is not, pays no attempt for it.
+if trial and a.incident and a.settlement.kind == 'released' then counted, status = false, 'queued' end
 if a.refusal then
   local name = a.refusal.hold
   local refused_at = tonumber(redis.call('HGET', job, 'refused_at') or nil)

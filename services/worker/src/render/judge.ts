@@ -113,7 +113,7 @@ export function judge(job: Job, outcome: NoImageOutcome, policy: RetryPolicy): J
         code: outcome.timeout ? 'upstream_timeout' : 'upstream_failed',
         detail: `The upstream could not be reached (${outcome.cause}), ${tries} times in all.`,
       };
-      return retryOrFail(error, { kind: 'released' });
+      return retryOrFail(error, { kind: 'released' }, { incident: true });
     }
     case 'unknown':
       return unknownOutcome(job, tries, outcome.how, { kind: 'uncertain', how: outcome.how }, policy);
