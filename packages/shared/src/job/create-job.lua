@@ -2,10 +2,11 @@
 -- a: generation, id, account, fields (flat list of the hash's fields), expires_at?, most_waiting
 -- Returns {status = 'created' | 'exists' | 'full'}
 -- include ../redis/guard.lua
+-- include backlog.lua
 
 local job = P .. 'job:' .. a.id
 if redis.call('EXISTS', job) == 1 then return cjson.encode({ status = 'exists' }) end
-if redis.call('ZCARD', P .. 'waiting') >= a.most_waiting then return cjson.encode({ status = 'full' }) end
+if backlog() >= a.most_waiting then return cjson.encode({ status = 'full' }) end
 redis.call('HSET', job, unpack(a.fields))
 redis.call('ZADD', P .. 'jobs:' .. a.account, 0, a.id)
 redis.call('ZADD', P .. 'jobs:' .. a.account .. ':queued', 0, a.id)

@@ -2,13 +2,14 @@
 -- a: generation, id, most_waiting
 -- Returns {status = 'queued' | 'succeeded' (its image is already there and paid for) | 'refused' | 'missing' | 'full'}
 -- include ../redis/guard.lua
+-- include backlog.lua
 
 local job = P .. 'job:' .. a.id
 local state = redis.call('HMGET', job, 'status', 'account', 'output')
 local status, account = state[1], state[2]
 if not status then return cjson.encode({ status = 'missing' }) end
 if status ~= 'failed' and status ~= 'canceled' and status ~= 'expired' then return cjson.encode({ status = 'refused' }) end
-if redis.call('ZCARD', P .. 'waiting') >= a.most_waiting then return cjson.encode({ status = 'full' }) end
+if backlog() >= a.most_waiting then return cjson.encode({ status = 'full' }) end
 local list = P .. 'jobs:' .. account .. ':'
 redis.call('ZREM', list .. status, a.id)
 redis.call('HDEL', job, 'error')
