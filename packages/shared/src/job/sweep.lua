@@ -25,4 +25,12 @@ for _, id in ipairs(old) do
   end
   redis.call('ZREM', P .. 'ended', id)
 end
+-- What an uncertain call has cost is known, and its job is forgotten: nobody asks for it any more.
+local calls = redis.call('HGETALL', P .. 'uncertain')
+for i = 1, #calls, 2 do
+  local entry = cjson.decode(calls[i + 1])
+  if entry.resolved and redis.call('EXISTS', P .. 'job:' .. entry.job) == 0 then
+    redis.call('HDEL', P .. 'uncertain', calls[i])
+  end
+end
 return cjson.encode({ expired = expired, forgotten = #old })
