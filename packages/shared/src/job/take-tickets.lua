@@ -22,6 +22,9 @@ while #tickets < room and looked < 1000 do
       redis.call('ZADD', P .. 'parked:' .. state[2], 0, id)
       redis.call('SADD', P .. 'parked', state[2])
     end
+  elseif state[1] == 'processing' then
+    -- An older ticket was quicker to make a call. It goes on with that one; from here on the job is looked after.
+    redis.call('ZADD', P .. 'fed', 'NX', now, id)
   end
 end
 return cjson.encode({ tickets = #tickets > 0 and tickets or nil })
