@@ -26,9 +26,11 @@ end
 
 local successes = redis.call('HGETALL', P .. 'successes')
 for i = 1, #successes, 2 do redis.call('HINCRBY', P .. 'successes', successes[i], -ms) end
-for _, id in ipairs(redis.call('ZRANGE', P .. 'fed', 0, -1)) do
-  if redis.call('HEXISTS', P .. 'job:' .. id, 'refused_at') == 1 then
-    redis.call('HINCRBY', P .. 'job:' .. id, 'refused_at', -ms)
+sets[#sets + 1] = 'waiting'
+for _, name in ipairs(sets) do
+  for _, id in ipairs(redis.call('ZRANGE', P .. name, 0, -1)) do
+    local job = P .. 'job:' .. id
+    if redis.call('HEXISTS', job, 'refused_at') == 1 then redis.call('HINCRBY', job, 'refused_at', -ms) end
   end
 end
 local pace = redis.call('GET', P .. 'pace')
