@@ -10,6 +10,7 @@ import { createTicketQueue } from '@renderyard/shared/job/ticket-queue';
 import type { StopPhase } from '@renderyard/shared/lifecycle';
 import type { Logger } from '@renderyard/shared/logger';
 import { DEFAULT_MODEL } from '@renderyard/shared/model/model';
+import { awaitRedis, checkRedis } from '@renderyard/shared/redis/check-redis';
 import { connectRedis } from '@renderyard/shared/redis/connect';
 import { createGeneration } from '@renderyard/shared/redis/generation';
 import { keyPrefix, queuePrefix } from '@renderyard/shared/redis/keys';
@@ -24,12 +25,17 @@ import { createRescue } from './render/rescue.ts';
 import { createSegmindClient } from './segmind/client.ts';
 import { createTicketWorker } from './worker.ts';
 
+/** Redis may start at the same time as we do. */
+const REDIS_PATIENCE_MS = 10_000;
 /** Of the last phase: what is still open then is left to the process's end. */
 const CLOSE_MS = 3000;
 /** After calls were broken off, time to write down that their outcome is unknown. */
 const RECORD_MS = 5000;
 
-/** Puts a worker together and starts it. Resolves when it takes tickets. */
+/**
+ * Puts a worker together and starts it. Resolves when it takes tickets.
+ * @throws {RedisUnfitError} when Redis is away for longer than 10 s, or cannot be worked with.
+ */
 export async function startWorker(options: {
   readonly config: Config;
   readonly redisUrl: string;
@@ -46,6 +52,13 @@ export async function startWorker(options: {
   const abort = new AbortController();
 
   const redis = connectRedis(options.redisUrl, 'worker', logger);
+  try {
+    await awaitRedis(redis, REDIS_PATIENCE_MS);
+    for (const warning of await checkRedis(redis)) logger.warn(warning);
+  } catch (error) {
+    redis.disconnect();
+    throw error;
+  }
   const generation = createGeneration(redis, prefix);
   await generation.join();
   const ledger = createLedger({ redis, prefix, generation });

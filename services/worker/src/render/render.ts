@@ -167,7 +167,7 @@ function explained(outcome: Outcome, call: MadeCall, probe: BalanceAnswer | unde
 
 /** A call of an earlier run whose worker was lost: its image may be in the store, else nobody knows. */
 async function recover(job: Job, lost: LostCall, deps: RenderDependencies): Promise<Ending> {
-  const found = await findImage(job, deps.store).catch((error: unknown) => {
+  const found = await lookForImage(job, deps).catch((error: unknown) => {
     deps.logger.warn({ err: error, job: job.id }, 'the store cannot tell whether an image was stored');
     return 'unreadable' as const;
   });
@@ -202,6 +202,12 @@ async function recover(job: Job, lost: LostCall, deps: RenderDependencies): Prom
     deps.policy.trialMs,
   );
   return status === 'canceled' ? { kind: 'canceled' } : ending;
+}
+
+/** Looks into the store, where what this machine kept for it is put first. */
+async function lookForImage(job: Job, { rescue, store }: RenderDependencies) {
+  await rescue.storeKept(store);
+  return findImage(job, store);
 }
 
 type CallEnd = Omit<JobEnd, 'job' | 'call'> & { readonly settlement: NonNullable<JobEnd['call']>['settlement'] };

@@ -11,7 +11,7 @@ import { imageMetadata } from './store-image.ts';
 /** Paid images that could not be stored before the worker had to stop. */
 export interface Rescue {
   keep(job: Job, call: string, image: ReceivedImage, facts: AnswerFacts): Promise<void>;
-  /** Stores what an earlier process kept; called before the first ticket is taken. Throws when the store is not there. */
+  /** Stores what an earlier process kept; several may do so at once. Throws when the store is not there. */
   storeKept(store: Store): Promise<number>;
 }
 
@@ -26,6 +26,23 @@ interface Note {
  * half-written image is never taken for a whole one.
  */
 export function createRescue({ folder, logger }: { readonly folder: string; readonly logger: Logger }): Rescue {
+  async function storeNoted(store: Store, call: string): Promise<void> {
+    const path = join(folder, call);
+    // Another process may have been quicker.
+    const text = await readFile(`${path}.json`, 'utf8').catch(() => undefined);
+    if (text === undefined) return;
+    const note = JSON.parse(text) as Note;
+    const { size } = await stat(path);
+    await store.put(
+      note.key,
+      { path, bytes: size },
+      { contentType: note.contentType, metadata: note.metadata, ifAbsent: true },
+    );
+    await rm(`${path}.json`, { force: true });
+    await rm(path, { force: true });
+    logger.info({ key: note.key }, 'a paid image that an earlier process had kept on disk is stored');
+  }
+
   return {
     async keep(job, call, image, facts) {
       await mkdir(folder, { recursive: true, mode: 0o700 });
@@ -47,19 +64,7 @@ export function createRescue({ folder, logger }: { readonly folder: string; read
 
     async storeKept(store) {
       const notes = (await readdir(folder).catch(() => [])).filter((name) => name.endsWith('.json'));
-      for (const name of notes) {
-        const path = join(folder, name.slice(0, -'.json'.length));
-        const note = JSON.parse(await readFile(join(folder, name), 'utf8')) as Note;
-        const { size } = await stat(path);
-        await store.put(
-          note.key,
-          { path, bytes: size },
-          { contentType: note.contentType, metadata: note.metadata, ifAbsent: true },
-        );
-        await rm(join(folder, name));
-        await rm(path, { force: true });
-        logger.info({ key: note.key }, 'a paid image that an earlier process had kept on disk is stored');
-      }
+      for (const name of notes) await storeNoted(store, name.slice(0, -'.json'.length));
       return notes.length;
     },
   };
