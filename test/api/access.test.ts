@@ -1,11 +1,12 @@
 import { createHash } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import { getRaw } from './raw-http.ts';
-import { openApi } from './running-api.ts';
+import { sharedApi } from './running-api.ts';
 
 describe('with API keys', () => {
   const hashed = createHash('sha256').update('secret-of-bob-12345').digest('hex');
   const env = { RENDERYARD_API_KEYS: `ann:secret-of-ann-12345,bob:sha256:${hashed}` };
+  const shared = sharedApi({ env });
   const ann = { authorization: 'Bearer secret-of-ann-12345' };
   const bob = { authorization: 'bearer secret-of-bob-12345' };
 
@@ -20,7 +21,7 @@ describe('with API keys', () => {
     ['a hash as key', { authorization: `Bearer ${hashed}` }, 'Bearer realm="renderyard", error="invalid_token"'],
     ['an empty key', { authorization: 'Bearer  ' }, 'Bearer realm="renderyard"'],
   ])('%s is refused on every route of /v1', async (_name, headers: Record<string, string>, challenge) => {
-    await using api = await openApi({ env });
+    const api = shared();
     for (const [method, path] of [
       ['GET', '/v1/jobs'],
       ['POST', '/v1/jobs'],
@@ -36,7 +37,7 @@ describe('with API keys', () => {
   });
 
   test('what another account made is not found', async () => {
-    await using api = await openApi({ env });
+    const api = shared();
     const { id } = await api.submit({ prompt: 'A fox' }, ann);
     expect((await api.get('/v1/jobs', bob)).json.data).toEqual([]);
     expect((await api.get(`/v1/jobs/${id}`, bob)).status).toBe(404);
@@ -47,7 +48,7 @@ describe('with API keys', () => {
   });
 
   test('health, the page and the document need no key, and other hosts and origins are served', async () => {
-    await using api = await openApi({ env });
+    const api = shared();
     for (const path of ['/', '/health/live', '/health/ready', '/openapi.json'])
       expect((await api.get(path)).status).toBe(200);
     const answer = await getRaw(api.url, '/v1/models', { Host: 'render.example', Origin: 'https://a.example', ...ann });
@@ -56,6 +57,8 @@ describe('with API keys', () => {
 });
 
 describe('without API keys', () => {
+  const shared = sharedApi();
+
   test.each([
     'localhost',
     '127.0.0.1',
@@ -65,7 +68,7 @@ describe('without API keys', () => {
     'a.localhost',
     '[::ffff:127.0.0.1]',
   ])('the host %s is served', async (host) => {
-    await using api = await openApi();
+    const api = shared();
     expect((await getRaw(api.url, '/v1/jobs', { Host: host })).status).toBe(200);
   });
 
@@ -79,7 +82,7 @@ describe('without API keys', () => {
     '',
     'a@localhost',
   ])('the host %j is refused, but on /health/live', async (host) => {
-    await using api = await openApi();
+    const api = shared();
     for (const path of ['/', '/v1/jobs', '/health/ready', '/openapi.json', '/store/x', '/nowhere']) {
       const answer = await getRaw(api.url, path, { Host: host, 'X-Forwarded-Host': 'localhost' });
       expect([path, answer.status, JSON.parse(answer.body).code]).toEqual([path, 403, 'host_not_allowed']);
@@ -94,7 +97,7 @@ describe('without API keys', () => {
     [{ 'Sec-Fetch-Site': 'cross-site' }],
     [{ 'Sec-Fetch-Site': 'same-site' }],
   ])('a page of another origin is refused: %j', async (headers) => {
-    await using api = await openApi();
+    const api = shared();
     for (const path of ['/v1/jobs', '/health/ready']) {
       const answer = await getRaw(api.url, path, { Host: 'localhost:8080', ...headers });
       expect([answer.status, JSON.parse(answer.body).code]).toEqual([403, 'origin_not_allowed']);
@@ -105,7 +108,7 @@ describe('without API keys', () => {
   test.each([[{ Origin: 'http://localhost:8080', 'Sec-Fetch-Site': 'same-origin' }], [{ 'Sec-Fetch-Site': 'none' }]])(
     'a page of the same origin, or an address typed in, is served: %j',
     async (headers) => {
-      await using api = await openApi();
+      const api = shared();
       expect((await getRaw(api.url, '/v1/jobs', { Host: 'localhost:8080', ...headers })).status).toBe(200);
     },
   );

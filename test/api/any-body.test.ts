@@ -1,12 +1,8 @@
 import fc from 'fast-check';
-import { afterAll, beforeAll, expect, test } from 'vitest';
-import { type Api, openApi } from './running-api.ts';
+import { expect, test } from 'vitest';
+import { sharedApi } from './running-api.ts';
 
-let api: Api;
-beforeAll(async () => {
-  api = await openApi();
-});
-afterAll(() => api[Symbol.asyncDispose]());
+const shared = sharedApi();
 
 const PATHS = ['/v1/jobs', '/v1/jobs/job_x/cancel', '/v1/jobs/job_x/retry', '/v1/credits/hold', '/v1/credits/resume'];
 
@@ -44,7 +40,7 @@ const body = fc.oneof(
 test('no body makes the server fail, and every error is a problem', async () => {
   await fc.assert(
     fc.asyncProperty(fc.constantFrom(...PATHS), body, async (path, text) => {
-      const answer = await api.call('POST', path, {
+      const answer = await shared().call('POST', path, {
         body: text,
         headers: { 'content-type': 'application/json' },
         signal: AbortSignal.timeout(5000),
@@ -63,10 +59,10 @@ test('what is accepted is read back as it was given', async () => {
   );
   await fc.assert(
     fc.asyncProperty(prompt, metadata, async (text, data) => {
-      const { status, json } = await api.post('/v1/jobs', { input: { prompt: text }, metadata: data });
+      const { status, json } = await shared().post('/v1/jobs', { input: { prompt: text }, metadata: data });
       if (!text.isWellFormed()) return expect(status).toBe(400);
       expect(status).toBe(202);
-      const read = await api.get(`/v1/jobs/${json.id}`);
+      const read = await shared().get(`/v1/jobs/${json.id}`);
       expect(read.json.input.prompt).toBe(text);
       expect(read.json.metadata).toEqual({ ...data });
     }),
@@ -77,7 +73,7 @@ test('what is accepted is read back as it was given', async () => {
 test('no query makes the server fail', async () => {
   await fc.assert(
     fc.asyncProperty(fc.webQueryParameters(), async (query) => {
-      expect((await api.get(`/v1/jobs?${query}`)).status).toBeOneOf([200, 400]);
+      expect((await shared().get(`/v1/jobs?${query}`)).status).toBeOneOf([200, 400]);
     }),
     { numRuns: 100 },
   );

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { sendRaw } from './raw-http.ts';
-import { openApi } from './running-api.ts';
+import { sharedApi } from './running-api.ts';
 
 const JSON_TYPE = { 'content-type': 'application/json' };
 const post = (head: string, body: string | Buffer) =>
@@ -8,6 +8,8 @@ const post = (head: string, body: string | Buffer) =>
     Buffer.from(`POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n${head}\r\n\r\n`),
     Buffer.from(body),
   ]);
+
+const shared = sharedApi();
 
 test.each([
   ['no HTTP at all', 'hello\r\n\r\n', 400, 'malformed_http'],
@@ -43,7 +45,7 @@ test.each([
     'uri_too_long',
   ],
 ])('%s is answered with a problem', async (_name, bytes, status, code) => {
-  await using api = await openApi();
+  const api = shared();
   const answer = await sendRaw(api.url, bytes);
   expect(answer.status).toBe(status);
   expect(answer.head).toMatch(/content-type: application\/problem\+json/i);
@@ -56,14 +58,14 @@ test.each([
   ['a second line', '{"input":\n  x}', 2, 3],
   ['an early end', '{"input":', 1, 10],
 ])('JSON with %s is refused with its place', async (_name, body, line, column) => {
-  await using api = await openApi();
+  const api = shared();
   const { status, json } = await api.call('POST', '/v1/jobs', { body, headers: JSON_TYPE });
   expect([status, json.code]).toEqual([400, 'invalid_json']);
   expect(json.errors).toEqual([{ line, column, code: 'syntax', detail: expect.any(String) }]);
 });
 
 test('bytes that are not UTF-8 are refused and not replaced', async () => {
-  await using api = await openApi();
+  const api = shared();
   const body = Buffer.concat([Buffer.from('{"input":{"prompt":"caf'), Buffer.from([0xe9]), Buffer.from('"}}')]);
   const { status, json } = await api.call('POST', '/v1/jobs', { body, headers: JSON_TYPE });
   expect([status, json.code]).toEqual([400, 'invalid_encoding']);
@@ -71,7 +73,7 @@ test('bytes that are not UTF-8 are refused and not replaced', async () => {
 });
 
 test('a byte order mark is allowed', async () => {
-  await using api = await openApi();
+  const api = shared();
   const answer = await api.call('POST', '/v1/jobs', { body: '\ufeff{"input":{"prompt":"x"}}', headers: JSON_TYPE });
   expect(answer.status).toBe(202);
 });
@@ -79,7 +81,7 @@ test('a byte order mark is allowed', async () => {
 test.each(['{"__proto__":{"input":1}}', '{"input":{"prompt":"x"},"metadata":{"a":{"__proto__":1}}}'])(
   'names that poison prototypes are refused: %s',
   async (body) => {
-    await using api = await openApi();
+    const api = shared();
     const { status, json } = await api.call('POST', '/v1/jobs', { body, headers: JSON_TYPE });
     expect(status).toBe(400);
     expect(json.errors).toContainEqual({
@@ -97,13 +99,13 @@ test.each([
   'application/json; charset=latin1',
   '###',
 ])('the content type %s is refused', async (type) => {
-  await using api = await openApi();
+  const api = shared();
   const { status, json } = await api.call('POST', '/v1/jobs', { body: '{}', headers: { 'content-type': type } });
   expect([status, json.code]).toEqual([415, 'unsupported_media_type']);
 });
 
 test('a body above 256 KiB is refused, whether it says its length or not', async () => {
-  await using api = await openApi();
+  const api = shared();
   const body = JSON.stringify({ input: { prompt: 'x'.repeat(262_144) } });
   const said = await api.call('POST', '/v1/jobs', { body, headers: JSON_TYPE });
   expect([said.status, said.json.code]).toEqual([413, 'payload_too_large']);
@@ -113,7 +115,7 @@ test('a body above 256 KiB is refused, whether it says its length or not', async
 });
 
 test('a body at the limits of every parameter fits', async () => {
-  await using api = await openApi();
+  const api = shared();
   const prompt = '😀'.repeat(10_000);
   const { status, json } = await api.post('/v1/jobs', { input: { prompt, negative_prompt: '日'.repeat(20_000) } });
   expect(status).toBe(202);
@@ -128,14 +130,14 @@ test.each([
   ['GET', '/v1/nothing', 404, null],
   ['GET', '/v2/jobs', 404, null],
 ])('%s %s is answered with %i', async (method, path, status, allow) => {
-  await using api = await openApi();
+  const api = shared();
   const answer = await api.call(method, path);
   expect(answer.status).toBe(status);
   expect(answer.headers.get('allow')?.split(', ').sort() ?? null).toEqual(allow?.split(', ').sort() ?? null);
 });
 
 test('every answer has the security headers and a request id of ours', async () => {
-  await using api = await openApi();
+  const api = shared();
   for (const path of ['/', '/health/live', '/v1/jobs', '/v1/nothing', '/v1/jobs/%zz', '/v1/jobs?x=1']) {
     const { headers } = await api.get(path, { 'x-request-id': 'theirs', 'request-id': 'theirs' });
     expect(headers.get('x-content-type-options')).toBe('nosniff');
@@ -146,7 +148,7 @@ test('every answer has the security headers and a request id of ours', async () 
 });
 
 test('a page for people stands at /', async () => {
-  await using api = await openApi();
+  const api = shared();
   const { headers, json } = await api.get('/');
   expect(headers.get('content-type')).toBe('text/html; charset=utf-8');
   expect(json).toContain('<h1>Renderyard</h1>');

@@ -1,7 +1,7 @@
 import { createIdempotencyStore } from '@renderyard/api/idempotency/idempotency-store';
 import fc from 'fast-check';
 import { describe, expect, test, vi } from 'vitest';
-import { type Api, openApi } from './running-api.ts';
+import { type Api, openApi, sharedApi } from './running-api.ts';
 
 const BODY = { input: { prompt: 'A fox' } };
 const keyed = (key: string) => ({ 'idempotency-key': key });
@@ -13,6 +13,8 @@ const recordOf = async (api: Api, key: string, account = 'default') => {
 };
 
 describe('Idempotency-Key', () => {
+  const shared = sharedApi();
+
   test('the same request again gets the same answer, and no second job', async () => {
     await using api = await openApi();
     const first = await api.post('/v1/jobs', BODY, keyed('a'));
@@ -130,7 +132,7 @@ describe('Idempotency-Key', () => {
   });
 
   test.each(['', 'a b', 'ä', 'x'.repeat(256), 'a\tb'])('the key %j is refused', async (key) => {
-    await using api = await openApi();
+    const api = shared();
     const { status, json } = await api.post('/v1/jobs', BODY, keyed(key));
     expect([status, json.code]).toEqual([400, 'invalid_idempotency_key']);
   });

@@ -1,6 +1,8 @@
 import { newId } from '@renderyard/shared/ids';
 import { expect, test } from 'vitest';
-import { openApi } from './running-api.ts';
+import { openApi, sharedApi } from './running-api.ts';
+
+const shared = sharedApi();
 
 test('jobs are listed the newest first, a page at a time', async () => {
   await using api = await openApi();
@@ -39,7 +41,7 @@ test.each([
   ['page=2', '?page', 'unknown_field'],
   ['__proto__=1', '?__proto__', 'unknown_field'],
 ])('the query %s is refused', async (query, pointer, code) => {
-  await using api = await openApi();
+  const api = shared();
   const { status, json } = await api.get(`/v1/jobs?${query}`);
   expect(status).toBe(400);
   expect(json.errors).toEqual([{ pointer, code, detail: expect.any(String) }]);
@@ -48,7 +50,7 @@ test.each([
 test.each(['job_x', newId('job'), newId('bat'), '%00', '..%2f..', 'x'.repeat(500)])(
   'the job %j is not found',
   async (id) => {
-    await using api = await openApi();
+    const api = shared();
     for (const path of [`/v1/jobs/${id}`, `/v1/jobs/${id}/image`])
       expect(await api.get(path)).toMatchObject({ status: 404, json: { code: 'not_found' } });
     for (const path of [`/v1/jobs/${id}/cancel`, `/v1/jobs/${id}/retry`])

@@ -13,7 +13,7 @@ import { createLogger } from '@renderyard/shared/logger';
 import { connectRedis } from '@renderyard/shared/redis/connect';
 import { createGeneration } from '@renderyard/shared/redis/generation';
 import { keyPrefix, queuePrefix } from '@renderyard/shared/redis/keys';
-import { expect, inject } from 'vitest';
+import { afterAll, beforeAll, expect, inject } from 'vitest';
 
 // biome-ignore lint/suspicious/noExplicitAny: what came over the wire, looked at by the test
 type Json = any;
@@ -127,6 +127,19 @@ export async function openApi({
       redis.disconnect();
       await rm(dataDir, { recursive: true, force: true });
     },
+  };
+}
+
+/** One API for all tests of a file or a group, for those that leave nothing behind that another would see. */
+export function sharedApi(options: Parameters<typeof openApi>[0] = {}): () => Api {
+  let api: Api | undefined;
+  beforeAll(async () => {
+    api = await openApi(options);
+  });
+  afterAll(() => api?.[Symbol.asyncDispose]());
+  return () => {
+    if (api === undefined) throw new Error('The shared API is there while tests run.');
+    return api;
   };
 }
 

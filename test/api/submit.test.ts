@@ -1,5 +1,7 @@
 import { expect, test } from 'vitest';
-import { openApi } from './running-api.ts';
+import { openApi, sharedApi } from './running-api.ts';
+
+const shared = sharedApi();
 
 test('a job is accepted with every default filled in, and can be read where Location says', async () => {
   await using api = await openApi();
@@ -100,7 +102,7 @@ test.each([
   ['a text as expiry', { input: { prompt: 'x' }, expires_in: '60' }, '/expires_in', 'wrong_type'],
   ['half a surrogate pair', { input: { prompt: '\ud83d' } }, '/input/prompt', 'invalid_format'],
 ])('%s is refused', async (_name, body, pointer, code) => {
-  await using api = await openApi();
+  const api = shared();
   const { status, json } = await api.post('/v1/jobs', body);
   expect(status).toBe(400);
   expect(json.errors).toContainEqual({ pointer, code, detail: expect.any(String) });
