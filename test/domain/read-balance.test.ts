@@ -1,4 +1,4 @@
-import { readBalance } from '@renderyard/worker/segmind/client';
+import { readBalance } from '@renderyard/worker/segmind/read-balance';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 

@@ -1,13 +1,12 @@
 import type { Clock } from '@renderyard/shared/clock';
-import { parseCredits } from '@renderyard/shared/credits/amount';
 import { Agent, type Dispatcher, request } from 'undici';
 import { classifyStatus, upstreamMessage } from './classify.ts';
-import { type AnswerHeaders, rateLimitReset, readFacts } from './facts.ts';
-import { readJpegFrame } from './jpeg-frame.ts';
+import { rateLimitReset, readFacts } from './facts.ts';
 import type { AnswerFacts, Outcome, UnknownHow } from './outcome.ts';
+import { readBalance } from './read-balance.ts';
+import { readImage } from './read-image.ts';
 import { noteSent } from './sent-flag.ts';
-import { createSpool, type Spool, type SpooledBody } from './spool.ts';
-import { type Framing, type Verified, verifyImage } from './verify-image.ts';
+import type { Spool } from './spool.ts';
 
 /** What the balance call said. */
 export type BalanceAnswer =
@@ -89,7 +88,8 @@ export function createSegmindClient(options: SegmindOptions): SegmindClient {
         });
         facts = readFacts(answer.statusCode, answer.headers);
         if (answer.statusCode !== 200) {
-          const message = upstreamMessage(await readText(answer.body));
+          // The status says what to do, also where the rest of the answer breaks off.
+          const message = upstreamMessage(await readText(answer.body).catch(() => ''));
           return classifyStatus(facts, message, rateLimitReset(answer.headers, options.clock.now()));
         }
         return await readImage(answer, facts, id, options, spool);
@@ -129,107 +129,6 @@ export function createSegmindClient(options: SegmindOptions): SegmindClient {
   };
 }
 
-/** Streams the body of a 200 through hash and cap and verifies it. Throws when it breaks off. */
-async function readImage(
-  answer: Dispatcher.ResponseData,
-  facts: AnswerFacts,
-  id: string,
-  options: SegmindOptions,
-  holder: { current: Spool | undefined },
-): Promise<Outcome> {
-  const framing = framingOf(answer.headers);
-  const length = framing === 'length' ? Number(answer.headers['content-length']) : undefined;
-  if (length !== undefined && length > options.maxImageBytes) {
-    answer.body.destroy();
-    return { kind: 'too_large', facts };
-  }
-  const spool = createSpool({ folder: options.spoolFolder, name: id, cap: options.maxImageBytes, expected: length });
-  holder.current = spool;
-  for await (const chunk of answer.body) {
-    if (!(await spool.write(chunk as Buffer))) {
-      answer.body.destroy();
-      await spool.discard();
-      return { kind: 'too_large', facts };
-    }
-  }
-  const received = await spool.end();
-  const verified = await verify(received, framing);
-  if (verified.ok) {
-    const { body, bytes, sha256, discard } = received;
-    return {
-      kind: 'image',
-      image: {
-        body,
-        bytes,
-        sha256,
-        discard,
-        contentType: verified.contentType,
-        extension: verified.extension,
-        width: verified.width,
-        height: verified.height,
-      },
-      facts,
-    };
-  }
-  const decoded = decodeBase64Answer(received.body);
-  await received.discard();
-  if (decoded === undefined)
-    return { kind: 'unknown', how: framing === 'close' ? 'cut' : 'bad_image', cause: verified.problem, facts };
-  const inner = createSpool({
-    folder: options.spoolFolder,
-    name: id,
-    cap: options.maxImageBytes,
-    expected: decoded.length,
-  });
-  holder.current = inner;
-  await inner.write(decoded);
-  const image = await inner.end();
-  const checked = await verify(image, framing);
-  if (!checked.ok) {
-    await image.discard();
-    return { kind: 'unknown', how: 'bad_image', cause: checked.problem, facts };
-  }
-  return {
-    kind: 'image',
-    image: {
-      ...image,
-      contentType: checked.contentType,
-      extension: checked.extension,
-      width: checked.width,
-      height: checked.height,
-    },
-    facts,
-  };
-}
-
-async function verify(received: SpooledBody, framing: Framing): Promise<Verified> {
-  const verified = verifyImage({ ...received, framing });
-  const isJpeg = received.head[0] === 0xff && received.head[1] === 0xd8;
-  if (verified.ok || !isJpeg || received.body instanceof Uint8Array) return verified;
-  const frame = await readJpegFrame(received.body.path);
-  return frame === undefined ? verified : verifyImage({ ...received, head: frame, framing });
-}
-
-/** `{"image": "<base64>"}`, as upstream answers `base64: true`, which we never ask for but would not throw away. */
-function decodeBase64Answer(body: Uint8Array | { readonly path: string }): Buffer | undefined {
-  if (!(body instanceof Uint8Array) || body[0] !== 0x7b) return undefined;
-  try {
-    const { image } = JSON.parse(Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString('utf8')) as {
-      image?: unknown;
-    };
-    return typeof image === 'string' ? Buffer.from(image.replace(/^data:[^,]*,/, ''), 'base64') : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
-function framingOf(headers: AnswerHeaders): Framing {
-  if (/chunked/i.test(String(headers['transfer-encoding'] ?? ''))) return 'chunked';
-  return typeof headers['content-length'] === 'string' && /^\d{1,15}$/.test(headers['content-length'])
-    ? 'length'
-    : 'close';
-}
-
 function howItBroke(signal: AbortSignal, timeout: AbortSignal, facts: AnswerFacts | undefined): UnknownHow {
   if (signal.aborted) return 'shutdown';
   if (timeout.aborted) return 'timeout';
@@ -247,29 +146,6 @@ async function readText(body: Dispatcher.ResponseData['body']): Promise<string> 
   }
   body.destroy();
   return Buffer.concat(chunks).subarray(0, MOST_ERROR_BYTES).toString('utf8');
-}
-
-/**
- * `{"credits": 0.0, "free-credits": 0.0184921035}`: the two are added. How upstream itself adds them is not known.
- */
-export function readBalance(body: string): number | undefined {
-  let parsed: unknown;
-  try {
-    parsed = JSON.parse(body);
-  } catch {
-    return undefined;
-  }
-  if (parsed === null || typeof parsed !== 'object') return undefined;
-  let sum: number | undefined;
-  for (const name of ['credits', 'free-credits'] as const) {
-    const value = (parsed as Record<string, unknown>)[name];
-    if (value === undefined || value === null) continue;
-    const amount =
-      typeof value === 'number' || typeof value === 'string' ? parseCredits(String(value), 'down') : undefined;
-    if (amount === undefined) return undefined;
-    sum = (sum ?? 0) + amount;
-  }
-  return sum;
 }
 
 function causeOf(error: unknown): string {
