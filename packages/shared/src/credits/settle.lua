@@ -4,7 +4,8 @@
 --   reserved  sum of the estimates of calls in flight (the hash P..'calls', leased in the sorted set P..'slots')
 --   uncertain sum of the estimates of calls whose outcome is unknown (the hash P..'uncertain') and not yet read back
 --   spent     sum of what was settled as spent, for the books
---   seq       settlements so far: a reading is quiet when seq did not move between its request's start and its arrival
+--   seq       settlements so far, and uncertain calls of which a reading told the cost: a reading is quiet when seq did
+--             not move between its request's start and its arrival
 
 local function credits_number(field)
   return tonumber(redis.call('HGET', P .. 'credits', field) or nil)
@@ -77,6 +78,8 @@ local function take_reading(reading, seq_before_settling, now)
     local entry = cjson.decode(all[i + 1])
     if not entry.resolved and entry.resolve_after <= reading.started_at then
       entry.resolved = true
+      -- Readings that are on their way may know of less than this one, so they are quiet no more.
+      redis.call('HINCRBY', P .. 'credits', 'seq', 1)
       redis.call('HINCRBY', P .. 'credits', 'uncertain', -entry.estimate)
       redis.call('HSET', P .. 'uncertain', all[i], cjson.encode(entry))
     end
