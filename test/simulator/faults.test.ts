@@ -226,6 +226,20 @@ test('a drip sends the whole image in pieces', async () => {
   expect(entry?.answer).toBe('whole');
 });
 
+test('a fault on a connection waits for the answer before it', async () => {
+  const { port } = await simulate({
+    faults: [
+      { match: { ordinals: [1] }, effect: { kind: 'drip', chunk_bytes: 300, interval_ms: 20 } },
+      { match: { ordinals: [2] }, effect: { kind: 'cut', by: 'close', bytes: 10 } },
+    ],
+  });
+  const one = rawRequest(JSON.stringify({ ...SMALL, prompt: 'a lighthouse' }));
+  const { body } = split(await exchange(port, one + one));
+  const second = body.indexOf('HTTP/1.1 200 OK');
+  expect(await decode(body.subarray(0, second))).toMatchObject({ format: 'jpeg', width: 64, height: 64 });
+  expect(split({ bytes: body.subarray(second), ended: '' }).body.length).toBe(10);
+});
+
 test('headers are taken away, doubled and replaced', async () => {
   const { head } = await underFault({
     kind: 'none',

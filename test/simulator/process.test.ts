@@ -8,6 +8,7 @@ import { SIMULATOR_SETTINGS } from '@renderyard/simulator/settings';
 import { startSimulator } from '@renderyard/simulator/simulator';
 import { expect, onTestFinished, test } from 'vitest';
 import { simulate } from './simulate.ts';
+import { drain, open } from './wire.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 
@@ -73,10 +74,23 @@ test('closing cuts hung calls at once and lets go of the port', async () => {
   const { close, control, port, render, until } = await simulate({ faults: [{ effect: { kind: 'hang' } }] });
   const calls = [1, 2, 3].map((i) => render(`prompt ${i}`).catch(() => 'cut'));
   await until(async () => (await control.state()).in_flight === 3);
+  const silent = drain(await open(port));
   await close();
+  await silent;
   expect(await Promise.all(calls)).toEqual(['cut', 'cut', 'cut']);
   const next = await startSimulator({ port });
   await next.close();
+});
+
+test('closing leaves no timer behind for renders that have not ended', async () => {
+  const { close, control, render, until } = await simulate({ latencyMs: 3_600_000 });
+  const calls = [1, 2, 3].map((i) => render(`prompt ${i}`).catch(() => 'cut'));
+  await until(async () => (await control.calls()).data.filter(({ request_id }) => request_id !== null).length === 3);
+  const timers = () => process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length;
+  const before = timers();
+  await close();
+  expect(await Promise.all(calls)).toEqual(['cut', 'cut', 'cut']);
+  expect(timers()).toBeLessThanOrEqual(before - 3);
 });
 
 test('a port that is taken is an error, not a wait', async () => {

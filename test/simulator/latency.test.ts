@@ -1,0 +1,55 @@
+import type { Clock } from '@renderyard/shared/clock';
+import { createLatency, type LatencyOptions } from '@renderyard/simulator/latency';
+import { expect, test } from 'vitest';
+import { simulate } from './simulate.ts';
+
+const options: LatencyOptions = { medianMs: 1000, coldStartMs: 0, coldAfterMs: 300_000 };
+
+/** A latency under a clock that stands still until it is moved. */
+function latencyAt(more: Partial<LatencyOptions>, seed = 1) {
+  const time = { now: 0 };
+  const clock: Clock = { now: () => time.now, sleep: () => Promise.resolve() };
+  return { time, latency: createLatency({ ...options, ...more, seed, clock }) };
+}
+
+test('every render takes the median when no 95th percentile is set', () => {
+  const { latency } = latencyAt({});
+  expect(['a', 'b', 'c'].map((prompt) => latency.of('m', prompt, 1))).toEqual([1000, 1000, 1000]);
+});
+
+test('renders spread around the median and up to the 95th percentile, the same in each run of a seed', () => {
+  const all = (seed: number) => {
+    const { latency } = latencyAt({ p95Ms: 3000 }, seed);
+    return Array.from({ length: 2000 }, (_, i) => latency.of('m', `prompt ${i}`, 1));
+  };
+  const drawn = all(1);
+  const sorted = drawn.toSorted((a, b) => a - b);
+  expect(sorted[1000]).toBeGreaterThan(900);
+  expect(sorted[1000]).toBeLessThan(1100);
+  expect(sorted[1900]).toBeGreaterThan(2600);
+  expect(sorted[1900]).toBeLessThan(3400);
+  expect(all(1)).toEqual(drawn);
+  expect(all(2)).not.toEqual(drawn);
+});
+
+test('a cold model makes all calls wait until it is warm, and grows cold again', () => {
+  const { latency, time } = latencyAt({ coldStartMs: 60_000 });
+  const at = (now: number, slug = 'm') => {
+    time.now = now;
+    return latency.of(slug, 'x', 1);
+  };
+  expect(at(0)).toBe(61_000);
+  expect(at(20_000)).toBe(41_000);
+  expect(at(60_000)).toBe(1000);
+  expect(at(60_000, 'another')).toBe(61_000);
+  expect(at(360_000)).toBe(1000);
+  expect(at(660_001)).toBe(61_000);
+});
+
+test('a render takes its time, and says so', async () => {
+  const { render } = await simulate({ latencyMs: 120 });
+  const startedAt = performance.now();
+  const response = await render('x');
+  expect(performance.now() - startedAt).toBeGreaterThanOrEqual(119);
+  expect(Number(response.headers.get('x-generation-time'))).toBeGreaterThanOrEqual(0.119);
+});
