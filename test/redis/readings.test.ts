@@ -5,13 +5,37 @@ import { createModelAccount } from './model-account.ts';
 
 const FLOOR = 10 * COST;
 const STEPS = [
-  ...['ask', 'ask', 'ask', 'bill', 'bill', 'tell', 'tell', 'goOn', 'pass', 'revive', 'passLong'],
-  ...['beginReading', 'answerReading', 'answerReading', 'takeReading', 'read', 'spendOutside', 'topUp'],
+  ...['ask', 'bill', 'tell', 'goOn', 'pass', 'revive', 'passLong', 'beginReading', 'answerReading', 'takeReading'],
+  ...['read', 'spendOutside', 'topUp'],
 ] as const;
+type Step = (typeof STEPS)[number];
+type Moves = (readonly [Step, number])[];
 
+/** What belongs together, so that chance need not find it: the steps are taken in this order, with others between. */
+const MOTIFS: readonly (readonly Step[])[] = [
+  ['ask', 'bill', 'tell'],
+  ['ask', 'ask', 'bill', 'bill', 'tell', 'tell'],
+  ['beginReading', 'answerReading', 'ask', 'bill', 'tell', 'takeReading'],
+  ['ask', 'beginReading', 'bill', 'tell', 'answerReading', 'takeReading'],
+  ['ask', 'pass', 'goOn', 'bill', 'tell'],
+  ['ask', 'pass', 'passLong', 'read', 'tell'],
+  ['ask', 'pass', 'revive', 'bill', 'tell'],
+  ['beginReading', 'answerReading', 'spendOutside', 'takeReading'],
+  ['topUp', 'read'],
+];
+const moves = fc.oneof(
+  { weight: 1, arbitrary: fc.constantFrom(...STEPS).map((step) => [step]) },
+  {
+    weight: 2,
+    arbitrary: fc.constantFrom(...MOTIFS).chain((motif) => fc.subarray([...motif], { minLength: motif.length - 1 })),
+  },
+);
 const run = fc.record({
   above: fc.integer({ min: 0, max: 8 }),
-  steps: fc.array(fc.tuple(fc.constantFrom(...STEPS), fc.nat(255)), { minLength: 10, maxLength: 60 }),
+  steps: fc
+    .array(moves, { minLength: 3, maxLength: 14 })
+    .map((parts) => parts.flat())
+    .chain((steps) => fc.tuple(...steps.map((step) => fc.tuple(fc.constant(step), fc.nat(255))))),
 });
 
 /**
@@ -30,7 +54,7 @@ const LATE_BILL = {
     ...Array.from({ length: 4 }, () => ['pass', 255] as const),
     ['read', 0],
     ['tell', 7],
-  ] as [(typeof STEPS)[number], number][],
+  ] as Moves,
 };
 
 describe('whatever the order of calls, losses, readings, outside spending and top-ups', () => {
@@ -55,7 +79,7 @@ describe('whatever the order of calls, losses, readings, outside spending and to
         await model.steps.read();
         expect(await bench.books()).toMatchObject({ balance: model.account, reserved: 0, uncertain: 0, inFlight: 0 });
       }),
-      { numRuns: 150, examples: [[LATE_BILL]] },
+      { numRuns: 120, examples: [[LATE_BILL]] },
     );
   });
 });

@@ -33,8 +33,7 @@ for _, name in ipairs(sets) do
     if redis.call('HEXISTS', job, 'refused_at') == 1 then redis.call('HINCRBY', job, 'refused_at', -ms) end
   end
 end
-local pace = redis.call('GET', P .. 'pace')
-if pace then redis.call('SET', P .. 'pace', pace - ms, 'KEEPTTL') end
+for i, time in ipairs(redis.call('LRANGE', P .. 'pace', 0, -1)) do redis.call('LSET', P .. 'pace', i - 1, time - ms) end
 `;
 
 /**

@@ -7,8 +7,8 @@ import type { Ending } from './render/ending.ts';
 
 /** BullMQ counts tickets whose worker died and fails them for good at its limit; ours may come back for ever. */
 const NEVER_FAILS = 1_000_000_000;
-/** A hundredth more than the mean distance between calls; see the pace in credits/ledger.ts. */
-const PACE_MARGIN = 1.01;
+/** Tickets come at this share of the mean distance between calls. */
+const TICKET_SHARE = 0.9;
 /** After an error of our own a ticket is looked at again so much later, in milliseconds. */
 const AFTER_ERROR_MS = 5000;
 
@@ -72,7 +72,9 @@ export function createTicketWorker(options: {
       prefix: options.prefix,
       concurrency: options.concurrency,
       autorun: false,
-      limiter: { max: 1, duration: Math.ceil((60_000 / options.perMinute) * PACE_MARGIN) },
+      // Tickets come a little sooner than their calls are due: the pace is decided by the ledger, and two pacers of the
+      // same rate in a row would add up their delays.
+      limiter: { max: 1, duration: Math.max(1, Math.floor((60_000 / options.perMinute) * TICKET_SHARE)) },
       lockDuration: options.lockMs,
       stalledInterval: Math.max(1000, Math.floor(options.lockMs / 4)),
       maxStalledCount: NEVER_FAILS,

@@ -1,6 +1,6 @@
 -- Decides whether a call may be made now, and if so reserves its credits and leases it a slot, in one step.
 -- a: generation, job, call, worker, model, class, estimate (nanocredits), floor (nanocredits), slots, lease_ms,
---    interval_ms and tolerance_ms (pace), trial_ms, resolve_ms (how long a call can still be billed)
+--    pace {calls, window_ms, spacing_ms}, trial_ms, resolve_ms (how long a call can still be billed)
 -- Returns {verdict = 'go', seq, estimate, started_at}
 --       | {verdict = 'wait', reason = 'slot'|'pace'|'drain', ms}   ask again after ms
 --       | {verdict = 'hold', name, ms}                             the hold stands; ms until it may end, if known
@@ -61,13 +61,15 @@ end
 
 if in_flight >= a.slots then return cjson.encode({ verdict = 'wait', reason = 'slot', ms = 100 }) end
 
--- Pace: calls are at least interval_ms apart on average; one may be early by tolerance_ms, which absorbs the jitter of
--- timers without ever adding a call to a window (GCRA, ITU-T I.371, with a burst of one).
-local due = tonumber(redis.call('GET', P .. 'pace') or '0')
-if now < due - a.tolerance_ms then
-  return cjson.encode({ verdict = 'wait', reason = 'pace', ms = math.ceil(due - a.tolerance_ms - now) })
-end
-redis.call('SET', P .. 'pace', math.max(due, now) + a.interval_ms, 'PX', 120000)
+-- Pace: of the last calls, newest first, the one that is `calls` back must lie a whole window behind, which keeps every
+-- sliding window; and the last one must lie `spacing_ms` behind, which keeps calls from coming in bursts.
+local behind = redis.call('LINDEX', P .. 'pace', a.pace.calls - 1)
+local last = redis.call('LINDEX', P .. 'pace', 0)
+local due = math.floor(math.max(behind and behind + a.pace.window_ms or 0, last and last + a.pace.spacing_ms or 0))
+if now < due then return cjson.encode({ verdict = 'wait', reason = 'pace', ms = due - now }) end
+redis.call('LPUSH', P .. 'pace', now)
+redis.call('LTRIM', P .. 'pace', 0, a.pace.calls - 1)
+redis.call('PEXPIRE', P .. 'pace', math.ceil(a.pace.window_ms))
 
 local trial
 for name, hold in pairs(trials) do

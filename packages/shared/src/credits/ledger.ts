@@ -3,6 +3,7 @@ import type { Generation } from '../redis/generation.ts';
 import { defineScript } from '../redis/script.ts';
 import type { Nanocredits } from './amount.ts';
 import type { Hold, HoldName } from './hold.ts';
+import { paceOf } from './pace.ts';
 
 /** What is fixed for all calls of an installation. */
 export interface CallLimits {
@@ -78,10 +79,6 @@ export interface CreditState {
 
 /** A slot whose worker is silent for this long is free again. Renewed every third of it. */
 export const LEASE_MS = 12_000;
-/** Spacing a hundredth above the mean absorbs the jitter of timers: measured 98–99 % of the rate, never above it. */
-const PACE_MARGIN = 1.01;
-/** A call may come this much before its time; below a tenth of a minute's margin (60 ms), so no window gains a call. */
-const PACE_TOLERANCE_MS = 45;
 /** Beyond its timeout, a call that upstream still renders may be billed for this long. */
 const LATE_BILLING_MS = 30_000;
 
@@ -128,8 +125,7 @@ export function createLedger({
         floor: limits.floor,
         slots: limits.slots,
         lease_ms: LEASE_MS,
-        interval_ms: (60_000 / limits.perMinute) * PACE_MARGIN,
-        tolerance_ms: PACE_TOLERANCE_MS,
+        pace: paceOf(limits.perMinute),
         trial_ms: limits.trialMs,
         resolve_ms: limits.timeoutMs + LATE_BILLING_MS,
       });
