@@ -4,7 +4,6 @@ import { LOG_LEVELS } from './logger.ts';
 import {
   decimal,
   type Environment,
-  flag,
   integer,
   oneOf,
   readSettings,
@@ -13,6 +12,7 @@ import {
   text,
   url,
 } from './settings.ts';
+import { STORE_SETTINGS } from './store/store-settings.ts';
 
 /** Everything an installation can be told, with its default: documented in docs/settings.md, compared by a test. */
 export const SETTINGS = {
@@ -22,9 +22,7 @@ export const SETTINGS = {
   REDIS_URL: redisUrl(),
   REDIS_PREFIX: name('renderyard'),
   DATA_DIR: text('.data'),
-  S3_BUCKET: text(undefined, 255),
-  S3_PREFIX: text(undefined, 512),
-  S3_FORCE_PATH_STYLE: flag(false),
+  ...STORE_SETTINGS,
   SEGMIND_API_KEY: text(undefined, 512),
   SEGMIND_BASE_URL: url(['http:', 'https:'], 'https://api.segmind.com'),
   SEGMIND_RPM: integer(1, 100_000, 60),

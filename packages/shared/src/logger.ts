@@ -1,4 +1,5 @@
 import { type DestinationStream, type Logger, pino } from 'pino';
+import { describeError } from './describe-error.ts';
 
 export type { Logger } from 'pino';
 
@@ -42,7 +43,13 @@ export function createLogger({ service, level, secrets = [], destination }: Logg
   const clean = (line: string) =>
     exact.reduce((cleaned, secret) => cleaned.replaceAll(secret, '[redacted]'), redact(line));
   return pino(
-    { level, base: { service }, timestamp: pino.stdTimeFunctions.isoTime, hooks: { streamWrite: clean } },
+    {
+      level,
+      base: { service },
+      timestamp: pino.stdTimeFunctions.isoTime,
+      serializers: { err: (error: unknown) => describeError(error) },
+      hooks: { streamWrite: clean },
+    },
     destination ?? pino.destination({ dest: 1, sync: true }),
   );
 }

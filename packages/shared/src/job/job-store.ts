@@ -151,10 +151,17 @@ export function createJobStore({
       options: { readonly status?: JobStatus | undefined; readonly after?: string | undefined; readonly limit: number },
     ): Promise<readonly Job[]> {
       const key = `${prefix}jobs:${account}${options.status === undefined ? '' : `:${options.status}`}`;
-      const from = options.after === undefined ? '+' : `(${options.after}`;
-      const ids = await redis.zrange(key, from, '-', 'BYLEX', 'REV', 'LIMIT', 0, options.limit);
-      const jobs = await Promise.all(ids.map((id) => redis.hgetall(`${prefix}job:${id}`)));
-      return jobs.map(readJob).filter((job) => job !== undefined);
+      const found: Job[] = [];
+      for (let after = options.after; found.length < options.limit; ) {
+        const from = after === undefined ? '+' : `(${after}`;
+        const ids = await redis.zrange(key, from, '-', 'BYLEX', 'REV', 'LIMIT', 0, options.limit - found.length);
+        // A job that was just forgotten is skipped, and the page filled with the next ones.
+        const jobs = await Promise.all(ids.map((id) => redis.hgetall(`${prefix}job:${id}`)));
+        found.push(...jobs.map(readJob).filter((job) => job !== undefined));
+        after = ids.at(-1);
+        if (after === undefined) break;
+      }
+      return found;
     },
 
     /** Takes waiting jobs, oldest first, until `window` tickets stand in the queue. Whoever takes them queues them. */

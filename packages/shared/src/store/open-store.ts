@@ -1,15 +1,7 @@
 import { join } from 'node:path';
-import { flag, text } from '../settings.ts';
 import { createDirectoryStore } from './directory-store.ts';
 import { createS3Store } from './s3-store.ts';
 import type { Store } from './store.ts';
-
-/** The settings that only the store reads; the AWS SDK reads its own (`AWS_*`). For `readSettings`. */
-export const STORE_SETTINGS = {
-  S3_BUCKET: text(undefined, 255),
-  S3_PREFIX: text(undefined, 100),
-  S3_FORCE_PATH_STYLE: flag(false),
-};
 
 export interface OpenStoreSettings {
   readonly S3_BUCKET: string | undefined;

@@ -1,6 +1,6 @@
+import { describeError } from '@renderyard/shared/describe-error';
 import type { Logger } from '@renderyard/shared/logger';
 import type { Redis } from '@renderyard/shared/redis/connect';
-import { describeError } from '../errors/describe-error.ts';
 
 /** Watches one job. Must be closed. */
 export interface Watch {

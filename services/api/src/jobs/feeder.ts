@@ -1,8 +1,8 @@
+import { describeError } from '@renderyard/shared/describe-error';
 import { feed } from '@renderyard/shared/job/feed';
 import type { JobStore } from '@renderyard/shared/job/job-store';
 import type { TicketQueue } from '@renderyard/shared/job/ticket-queue';
 import type { Logger } from '@renderyard/shared/logger';
-import { describeError } from '../errors/describe-error.ts';
 
 /** Lets waiting jobs have tickets. It never fails: what is not queued now is found by the worker's repair. */
 export type Feeder = () => Promise<void>;

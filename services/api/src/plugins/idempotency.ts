@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
+import { describeError } from '@renderyard/shared/describe-error';
 import { newId } from '@renderyard/shared/ids';
 import type { Logger } from '@renderyard/shared/logger';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { App } from '../app-instance.ts';
-import { describeError } from '../errors/describe-error.ts';
 import { ProblemError } from '../errors/problem-error.ts';
 import {
   type IdempotencyStore,

@@ -1,11 +1,11 @@
 import { STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
+import { describeError } from '@renderyard/shared/describe-error';
 import { newId } from '@renderyard/shared/ids';
 import type { Generation } from '@renderyard/shared/redis/generation';
 import { GenerationLostError } from '@renderyard/shared/redis/script';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { App } from '../app-instance.ts';
-import { describeError } from '../errors/describe-error.ts';
 import { PROBLEM_TYPE, problemDocument, problemHeaders } from '../errors/problem-document.ts';
 import { ProblemError } from '../errors/problem-error.ts';
 import { toProblem } from '../errors/to-problem.ts';
