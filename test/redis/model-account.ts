@@ -50,9 +50,12 @@ export function createModelAccount(bench: Bench, options: { readonly floor: numb
 
   const sample = () => ({ value: account, knows: outside.length });
 
-  /** The ledger took in what an answer says. A reading that may raise tells all that it knows; another adds to it. */
+  /**
+   * The ledger took in what an answer says. Of what others have spent only a quiet reading tells for certain: in
+   * another, what we settled meanwhile may hide it.
+   */
   const learn = async (answer: { readonly knows: number }, seqThen: number, seqBefore: number) => {
-    known = seqThen === seqBefore ? answer.knows : Math.max(known, answer.knows);
+    if (seqThen === seqBefore) known = answer.knows;
   };
   const seqNow = async () => Number((await bench.redis.hget(`${bench.prefix}credits`, 'seq')) ?? 0);
 

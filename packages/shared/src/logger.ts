@@ -47,7 +47,7 @@ export function createLogger({ service, level, secrets = [], destination }: Logg
       level,
       base: { service },
       timestamp: pino.stdTimeFunctions.isoTime,
-      serializers: { err: (error: unknown) => describeError(error) },
+      serializers: { err: (error: unknown) => (error instanceof Error ? describeError(error) : error) },
       hooks: { streamWrite: clean },
     },
     destination ?? pino.destination({ dest: 1, sync: true }),
