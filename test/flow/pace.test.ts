@@ -10,9 +10,10 @@ test('two worker processes together never exceed a tenth of the rate in a tenth 
     env: { SEGMIND_RPM: String(perMinute) },
   });
   await yard.ended(await yard.submit(Array.from({ length: 150 }, (_, i) => `picture ${i}`)));
-  const times = (await yard.upstream.allCalls())
-    .filter((call) => call.endpoint === 'render')
-    .map((call) => Date.parse(call.at));
-  expect(times.length).toBe(150);
-  expect(mostInWindow(times, 6000)).toBeLessThanOrEqual(perMinute / 10);
+  // When calls were granted, by Redis's clock: a busy machine may delay what happens between that and their arrival.
+  const granted = yard.workers.flatMap(({ logs }) =>
+    logs.flatMap((line) => (line.granted_at === undefined ? [] : [Date.parse(String(line.granted_at))])),
+  );
+  expect(granted.length).toBe(150);
+  expect(mostInWindow(granted, 6000)).toBeLessThanOrEqual(perMinute / 10);
 }, 60_000);

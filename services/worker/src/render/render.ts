@@ -66,7 +66,14 @@ async function makeCall(job: Job, call: MadeCall, deps: RenderDependencies): Pro
     outcome = await deps.segmind.render({ id: call.id, model: job.model, input: job.input, signal: deps.abort });
     const facts = 'facts' in outcome ? outcome.facts : undefined;
     deps.logger.info(
-      { job: job.id, call: call.id, outcome: outcome.kind, ...describe(facts), call_ms: deps.clock.now() - began },
+      {
+        job: job.id,
+        call: call.id,
+        outcome: outcome.kind,
+        ...describe(facts),
+        granted_at: new Date(call.grant.startedAt).toISOString(),
+        call_ms: deps.clock.now() - began,
+      },
       'a call ended',
     );
     return outcome.kind === 'image'
