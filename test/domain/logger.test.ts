@@ -81,6 +81,14 @@ describe('a log line', () => {
     expect(last().msg).toBe('refused with SG_[redacted]');
   });
 
+  it('holds no further member of an error, such as the arguments of a command', () => {
+    const { logger, lines, last } = listen();
+    const command = { name: 'auth', args: ['not-known-as-a-secret'] };
+    logger.info({ err: Object.assign(new Error('failed'), { command, code: 'EAUTH' }) }, 'said');
+    expect(lines.at(-1)).not.toContain('not-known-as-a-secret');
+    expect(last().err).toMatchObject({ message: 'failed', code: 'EAUTH' });
+  });
+
   it('holds none that a child logger was given', () => {
     const { logger, lines } = listen();
     logger.child({ url: `redis://:${PASSWORD}@host` }).info('said');

@@ -1,6 +1,6 @@
 import { LEASE_MS } from '@renderyard/shared/credits/ledger';
 import { describe, expect, it } from 'vitest';
-import { type Bench, COST, openBench, TRIAL_MS } from './bench.ts';
+import { type Bench, COST, LIMITS, openBench, TRIAL_MS } from './bench.ts';
 
 /** The ticket of a job that was fed. */
 async function ticketOf(bench: Bench, job: string) {
@@ -119,6 +119,17 @@ describe('renew', () => {
     const again = await bench.call({ job: call.job });
     expect(await bench.ledger.renew([call.id, again.id])).toEqual([call.id]);
     expect(await bench.books()).toMatchObject({ inFlight: 1, reserved: COST, uncertain: COST });
+  });
+
+  it('does not take back a lost call whose cost a reading has told', async () => {
+    await using bench = await openBench();
+    await bench.balance(10 * COST);
+    const call = await bench.call();
+    await bench.pass(LIMITS.timeoutMs + 31_000);
+    await bench.ledger.reap(TRIAL_MS);
+    await bench.balance(9 * COST);
+    expect(await bench.ledger.renew([call.id])).toEqual([call.id]);
+    expect(await bench.books()).toMatchObject({ balance: 9 * COST, inFlight: 0, reserved: 0, uncertain: 0 });
   });
 
   it('names a call that ended, and one that never was', async () => {
