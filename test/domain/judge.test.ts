@@ -106,7 +106,7 @@ describe('judge', () => {
     expect(judge(job(LAST), outcome, POLICY).end.error?.detail).toContain('3 times');
   });
 
-  const HOWS: readonly UnknownHow[] = ['timeout', 'reset', 'cut', 'bad_image', 'shutdown', 'internal_error'];
+  const HOWS: readonly UnknownHow[] = ['timeout', 'reset', 'cut', 'bad_image', 'shutdown'];
   it.each(HOWS)('calls again after an outcome that nobody can know (%s) as often as it may, then fails', (how) => {
     const outcome: NoImageOutcome = { kind: 'unknown', how, cause: 'x', facts: undefined };
     const settlement = { kind: 'uncertain', how };

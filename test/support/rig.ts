@@ -14,7 +14,7 @@ import { createTicketQueue } from '@renderyard/shared/job/ticket-queue';
 import { createLogger } from '@renderyard/shared/logger';
 import { checkInput } from '@renderyard/shared/model/input';
 import { DEFAULT_MODEL, findModel } from '@renderyard/shared/model/model';
-import { connectRedis } from '@renderyard/shared/redis/connect';
+import { connectRedis, type Redis } from '@renderyard/shared/redis/connect';
 import { createGeneration } from '@renderyard/shared/redis/generation';
 import { keyPrefix, queuePrefix } from '@renderyard/shared/redis/keys';
 import { createDirectoryStore } from '@renderyard/shared/store/directory-store';
@@ -32,6 +32,9 @@ export interface Rig extends AsyncDisposable {
   readonly store: Store;
   readonly logs: readonly Readonly<Record<string, unknown>>[];
   readonly folder: string;
+  /** The connection and the prefix of its keys, for a test that breaks something there. */
+  readonly redis: Redis;
+  readonly prefix: string;
   /** Submits one job a prompt, as the API would; returns their ids. */
   submit(prompts: readonly string[], parameters?: Readonly<Record<string, unknown>>): Promise<string[]>;
   job(id: string): Promise<Job>;
@@ -103,6 +106,8 @@ export async function createRig({
     store,
     logs,
     folder,
+    redis,
+    prefix,
     async submit(prompts, parameters = {}) {
       const model = findModel(DEFAULT_MODEL);
       if (model === undefined) throw new Error('there is no default model');

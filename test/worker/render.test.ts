@@ -115,3 +115,20 @@ describe('many jobs', () => {
     for (const job of jobs) expect(good.has(job.output[0]?.sha256 ?? '')).toBe(true);
   });
 });
+
+describe('an error of our own between the image and its record', () => {
+  test('loses nothing: the image in the store is adopted by the next run, and not paid for again', async () => {
+    await using rig = await createRig({ simulator: { latencyMs: 300 }, settings: { LOCK_MS: '2000' } });
+    const [id = ''] = await rig.submit(['x']);
+    await rig.until('the call is under way', async () => (await rig.job(id)).status === 'processing');
+    // A key of the wrong kind makes the script that records the end fail.
+    await rig.redis.set(`${rig.prefix}successes`, 'broken');
+    await rig.until('the record has failed', async () =>
+      rig.logs.some((line) => String(line.msg).startsWith('a call could not be settled')),
+    );
+    await rig.redis.del(`${rig.prefix}successes`);
+    const [job] = await rig.ended([id]);
+    expect(job).toMatchObject({ status: 'succeeded', attempts: 1 });
+    expect((await rig.upstream.ledger()).billed_count).toBe(1);
+  });
+});

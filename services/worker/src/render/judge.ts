@@ -52,7 +52,6 @@ const DETAILS = {
   cut: 'The answer broke off in the middle of the image.',
   bad_image: 'The answer was complete, but it was not an image.',
   shutdown: 'The worker was stopped before the answer came.',
-  internal_error: 'The worker met an error of its own while it waited for the answer.',
   lost_worker: 'The worker that made the call was lost before it could tell how it ended.',
 } as const;
 

@@ -1,30 +1,15 @@
-import { nanocredits } from '@renderyard/shared/credits/amount';
-import type { Grant } from '@renderyard/shared/credits/ledger';
+import { type Grant, LEASE_MS } from '@renderyard/shared/credits/ledger';
 import { newId } from '@renderyard/shared/ids';
 import type { Job } from '@renderyard/shared/job/job';
-import type { JobEnd, JobStore, LostCall, Reading, Ticket } from '@renderyard/shared/job/job-store';
-import type { Logger } from '@renderyard/shared/logger';
-import type { Store } from '@renderyard/shared/store/store';
-import type { BalanceAnswer, SegmindClient } from '../segmind/client.ts';
+import type { JobEnd, Reading, Ticket } from '@renderyard/shared/job/job-store';
 import type { AnswerFacts, ImageOutcome, NoImageOutcome, Outcome } from '../segmind/outcome.ts';
-import { type AdmitDependencies, admit } from './admit.ts';
-import type { CallsInFlight } from './calls-in-flight.ts';
+import { admit } from './admit.ts';
 import type { Ending } from './ending.ts';
-import { HOLD_WAIT_MS, type Judgement, judge, type RetryPolicy, unknownOutcome } from './judge.ts';
-import type { Rescue } from './rescue.ts';
-import { findImage, storeImage } from './store-image.ts';
-
-export interface RenderDependencies extends AdmitDependencies {
-  readonly jobs: JobStore;
-  readonly store: Store;
-  readonly segmind: SegmindClient;
-  readonly calls: CallsInFlight;
-  readonly rescue: Rescue;
-  readonly policy: RetryPolicy;
-  readonly logger: Logger;
-  /** Aborts when calls in flight can be waited for no longer. */
-  readonly abort: AbortSignal;
-}
+import { explainRefusal } from './explain-refusal.ts';
+import { HOLD_WAIT_MS, judge } from './judge.ts';
+import { recover } from './recover.ts';
+import type { RenderDependencies } from './render-dependencies.ts';
+import { storeImage } from './store-image.ts';
 
 /** A call that was made, and what came of it. */
 interface MadeCall {
@@ -57,7 +42,7 @@ export async function render(ticket: Ticket, deps: RenderDependencies): Promise<
   return makeCall(job, { id: call, grant: admission.grant }, deps);
 }
 
-/** The paid part: from here on every way out settles the call. */
+/** The paid part: from here on every way out settles the call, or leaves it open to be found. */
 async function makeCall(job: Job, call: MadeCall, deps: RenderDependencies): Promise<Ending> {
   const began = deps.clock.now();
   const release = deps.calls.enter(call.id);
@@ -80,18 +65,9 @@ async function makeCall(job: Job, call: MadeCall, deps: RenderDependencies): Pro
       ? await keepImage(job, call, outcome, deps)
       : await judged(job, call, outcome, deps);
   } catch (error) {
-    deps.logger.error(
-      { err: error, job: job.id, call: call.id },
-      'a call could not be settled; its credits are counted as uncertain',
-    );
-    const { end, ending } = unknownOutcome(
-      job,
-      job.tries + 1,
-      'internal_error',
-      { kind: 'uncertain', how: 'internal_error' },
-      deps.policy,
-    );
-    return record(job, call, end, facts(outcome), ending, deps);
+    // The call stays open: the job's next run finds it as lost, and its image in the store if it came so far.
+    deps.logger.error({ err: error, job: job.id, call: call.id }, 'a call could not be settled; it is looked at again');
+    return { kind: 'deferred', reason: 'error', afterMs: LEASE_MS };
   } finally {
     release();
     if (outcome?.kind === 'image') await outcome.image.discard();
@@ -132,7 +108,7 @@ async function keepImage(job: Job, call: MadeCall, outcome: ImageOutcome, deps: 
 async function judged(job: Job, call: MadeCall, outcome: NoImageOutcome, deps: RenderDependencies): Promise<Ending> {
   const refusedByAccount = outcome.kind === 'unauthorized' || outcome.kind === 'no_credits';
   const probe = refusedByAccount ? await deps.prober.probe({ holdIfUnread: false }) : undefined;
-  const judgement = refusedByAccount ? explained(outcome, call, probe) : undefined;
+  const judgement = refusedByAccount ? explainRefusal(outcome, call.grant.estimate, probe) : undefined;
   const { end, ending, hold, log } = judgement ?? judge(job, outcome, deps.policy);
   if (hold !== undefined) {
     const isNew = await deps.ledger.setHold(hold.name, hold.detail, hold);
@@ -149,72 +125,6 @@ async function judged(job: Job, call: MadeCall, outcome: NoImageOutcome, deps: R
     'a call gave no image',
   );
   return record(job, call, end, 'facts' in outcome ? outcome.facts : undefined, ending, deps);
-}
-
-/** What the balance call says about a refusal of the account; undefined when it does not explain it. */
-function explained(outcome: Outcome, call: MadeCall, probe: BalanceAnswer | undefined): Judgement | undefined {
-  const wait: Pick<Judgement, 'end' | 'ending' | 'log'> = {
-    end: { status: 'queued', counted: false, settlement: { kind: 'released' } },
-    ending: { kind: 'deferred', reason: 'hold', afterMs: probe === undefined ? 1000 : HOLD_WAIT_MS },
-    log: 'warn',
-  };
-  // Another worker is asking, or the upstream cannot be asked: in doubt nobody is charged.
-  if (probe === undefined || probe.kind === 'unreachable' || probe.kind === 'unauthorized') return wait;
-  if (outcome.kind === 'no_credits' && probe.kind === 'balance' && probe.value < call.grant.estimate) {
-    return {
-      ...wait,
-      hold: {
-        name: 'credits',
-        detail: 'The upstream has not enough credits for another image. Work goes on after a top-up.',
-      },
-    };
-  }
-  return undefined;
-}
-
-/** A call of an earlier run whose worker was lost: its image may be in the store, else nobody knows. */
-async function recover(job: Job, lost: LostCall, deps: RenderDependencies): Promise<Ending> {
-  const found = await lookForImage(job, deps).catch((error: unknown) => {
-    deps.logger.warn({ err: error, job: job.id }, 'the store cannot tell whether an image was stored');
-    return 'unreadable' as const;
-  });
-  if (found === 'unreadable') return { kind: 'deferred', reason: 'hold', afterMs: HOLD_WAIT_MS };
-  const call = {
-    id: lost.call,
-    settlement: { kind: 'spent' as const, cost: found?.cost === undefined ? undefined : nanocredits(found.cost) },
-  };
-  if (found !== undefined) {
-    deps.logger.warn(
-      { job: job.id, call: lost.call, key: found.image.key },
-      'the image of a lost call was in the store; it is not paid for again',
-    );
-    await deps.jobs.record({ job: job.id, status: 'succeeded', call, output: [found.image] }, deps.policy.trialMs);
-    return { kind: 'succeeded' };
-  }
-  // The lost call was counted as a try when it was admitted; it is judged as that try.
-  const { end, ending } = unknownOutcome(
-    { ...job, tries: job.tries - 1 },
-    job.tries,
-    'lost_worker',
-    { kind: 'uncertain', how: 'lost_worker' },
-    deps.policy,
-  );
-  const { settlement, ...rest } = end;
-  deps.logger.warn(
-    { job: job.id, call: lost.call, ending: ending.kind },
-    'the worker of a call was lost; its credits are counted as uncertain',
-  );
-  const { status } = await deps.jobs.record(
-    { job: job.id, ...rest, call: { id: lost.call, settlement } },
-    deps.policy.trialMs,
-  );
-  return status === 'canceled' ? { kind: 'canceled' } : ending;
-}
-
-/** Looks into the store, where what this machine kept for it is put first. */
-async function lookForImage(job: Job, { rescue, store }: RenderDependencies) {
-  await rescue.storeKept(store);
-  return findImage(job, store);
 }
 
 type CallEnd = Omit<JobEnd, 'job' | 'call'> & { readonly settlement: NonNullable<JobEnd['call']>['settlement'] };
@@ -261,10 +171,6 @@ async function conclude(
 ): Promise<Ending> {
   await deps.jobs.record({ job: job.id, ...end }, deps.policy.trialMs);
   return ending;
-}
-
-function facts(outcome: Outcome | undefined): AnswerFacts | undefined {
-  return outcome !== undefined && 'facts' in outcome ? outcome.facts : undefined;
 }
 
 function describe(facts: AnswerFacts | undefined) {

@@ -52,4 +52,4 @@ export type NoImageOutcome =
   | { readonly kind: 'rate_limited'; readonly resetMs: number | undefined; readonly facts: AnswerFacts };
 
 /** How a call broke whose outcome nobody can know. */
-export type UnknownHow = 'timeout' | 'reset' | 'cut' | 'bad_image' | 'shutdown' | 'internal_error';
+export type UnknownHow = 'timeout' | 'reset' | 'cut' | 'bad_image' | 'shutdown';

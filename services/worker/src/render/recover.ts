@@ -1,0 +1,52 @@
+import { nanocredits } from '@renderyard/shared/credits/amount';
+import type { Job } from '@renderyard/shared/job/job';
+import type { LostCall } from '@renderyard/shared/job/job-store';
+import type { Ending } from './ending.ts';
+import { HOLD_WAIT_MS, unknownOutcome } from './judge.ts';
+import type { RenderDependencies } from './render-dependencies.ts';
+import { findImage } from './store-image.ts';
+
+/** A call of an earlier run whose worker was lost: its image may be in the store, else nobody knows. */
+export async function recover(job: Job, lost: LostCall, deps: RenderDependencies): Promise<Ending> {
+  const found = await lookForImage(job, deps).catch((error: unknown) => {
+    deps.logger.warn({ err: error, job: job.id }, 'the store cannot tell whether an image was stored');
+    return 'unreadable' as const;
+  });
+  if (found === 'unreadable') return { kind: 'deferred', reason: 'hold', afterMs: HOLD_WAIT_MS };
+  const call = {
+    id: lost.call,
+    settlement: { kind: 'spent' as const, cost: found?.cost === undefined ? undefined : nanocredits(found.cost) },
+  };
+  if (found !== undefined) {
+    deps.logger.warn(
+      { job: job.id, call: lost.call, key: found.image.key },
+      'the image of a lost call was in the store; it is not paid for again',
+    );
+    await deps.jobs.record({ job: job.id, status: 'succeeded', call, output: [found.image] }, deps.policy.trialMs);
+    return { kind: 'succeeded' };
+  }
+  // The lost call was counted as a try when it was admitted; it is judged as that try.
+  const { end, ending } = unknownOutcome(
+    { ...job, tries: job.tries - 1 },
+    job.tries,
+    'lost_worker',
+    { kind: 'uncertain', how: 'lost_worker' },
+    deps.policy,
+  );
+  const { settlement, ...rest } = end;
+  deps.logger.warn(
+    { job: job.id, call: lost.call, ending: ending.kind },
+    'the worker of a call was lost; its credits are counted as uncertain',
+  );
+  const { status } = await deps.jobs.record(
+    { job: job.id, ...rest, call: { id: lost.call, settlement } },
+    deps.policy.trialMs,
+  );
+  return status === 'canceled' ? { kind: 'canceled' } : ending;
+}
+
+/** Looks into the store, where what this machine kept for it is put first. */
+async function lookForImage(job: Job, { rescue, store }: RenderDependencies) {
+  await rescue.storeKept(store);
+  return findImage(job, store);
+}
