@@ -15,7 +15,7 @@ const SECRETS: readonly (readonly [RegExp, string])[] = [
   [/SG_[0-9A-Za-z]{8,}/g, 'SG_[redacted]'],
   [/(?:(?<![0-9A-Za-z])|(?<=\\[bfnrt]|%[0-9A-Fa-f]{2}|\[[\d;]*m))ry_[0-9A-Za-z_-]{8,}/g, 'ry_[redacted]'],
   [/whsec_[0-9A-Za-z+/=_-]{8,}/g, 'whsec_[redacted]'],
-  [/(\b[a-z][a-z0-9+]*:\/\/[^\s:/@"\\]*:)[^\s/"\\]+@/gi, '$1[redacted]@'],
+  [/(\b[a-z][a-z0-9+]{0,30}:\/\/[^\s:/@"\\]*:)[^\s/"\\]+@/gi, '$1[redacted]@'],
   [/(x-amz-(?:signature|credential|security-token)=)[^&\s"'\\]+/gi, '$1[redacted]'],
 ];
 
