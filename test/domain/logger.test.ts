@@ -41,6 +41,13 @@ describe('redact', () => {
     expect(cleaned.slice(-1)).toBe(text.slice(-1));
   });
 
+  it('takes a moment, whatever the text', () => {
+    const began = performance.now();
+    for (const piece of ['a+', 'a1+', 'a:', 'http://a:', '[1;', '%41ry_', 'SG_', 'x-amz-signature=', '@'])
+      redact(piece.repeat(64_000 / piece.length));
+    expect(performance.now() - began).toBeLessThan(500);
+  });
+
   it.each([
     'a render of 17.5 s cost 0.0138 credits',
     'query_parameters and memory_limit_bytes are names',

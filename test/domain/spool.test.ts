@@ -50,7 +50,7 @@ describe('a spool', () => {
     ['9 MiB', MEMORY_BYTES + 2 ** 20, false],
   ])('keeps %s where it says, whatever the chunks', async (_, length, inMemory) => {
     const body = SOURCE.subarray(0, length);
-    const chunkings = [[2 ** 16], [length], [1, length - 1], [length - 1, 1], [700_001, 3], [3000, MEMORY_BYTES, 5]];
+    const chunkings = [[length], [1, length - 1], [length - 1, 1], [700_001, 3]];
     for (const [index, sizes] of chunkings.entries()) {
       const spool = spoolOf({ name: `call-${index}` });
       // Three bytes at a time would take minutes: the pattern ends in large chunks.

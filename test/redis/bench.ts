@@ -3,7 +3,7 @@ import { type CallLimits, createLedger, type Grant, type Verdict } from '@render
 import { newId } from '@renderyard/shared/ids';
 import { createJobStore, type JobEnd, type NewJob } from '@renderyard/shared/job/job-store';
 import { createGeneration } from '@renderyard/shared/redis/generation';
-import { keyPrefix } from '@renderyard/shared/redis/keys';
+import { keyPrefix, queuePrefix } from '@renderyard/shared/redis/keys';
 import { Redis } from 'ioredis';
 import { inject } from 'vitest';
 import { allKeys } from './keys.ts';
@@ -116,7 +116,7 @@ export async function openBench() {
     /** Moves everything this bench has written into the past, as if so many milliseconds had passed. */
     pass: (ms: number) => letTimePass(redis, prefix, ms),
     async [Symbol.asyncDispose]() {
-      const keys = [...(await allKeys(redis, prefix)), ...(await allKeys(redis, `{${name}}`))];
+      const keys = await allKeys(redis, queuePrefix(name));
       if (keys.length > 0) await redis.del(...keys);
       await redis.quit();
     },

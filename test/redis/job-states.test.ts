@@ -159,7 +159,7 @@ async function expectBooksInOrder(bench: Bench, found: Found): Promise<void> {
 
 describe('after any steps of clients, workers and upkeep', () => {
   it('each job is in exactly one list of its status, waits in some place until it ends, and the books agree', async () => {
-    const steps = fc.array(fc.tuple(fc.constantFrom(...STEPS), fc.nat(255)), { minLength: 10, maxLength: 60 });
+    const steps = fc.array(fc.tuple(fc.constantFrom(...STEPS), fc.nat(255)), { minLength: 10, maxLength: 50 });
     await fc.assert(
       fc.asyncProperty(steps, async (moves) => {
         await using bench = await openBench();
@@ -173,7 +173,7 @@ describe('after any steps of clients, workers and upkeep', () => {
           await expectBooksInOrder(bench, found);
         }
       }),
-      { numRuns: 40 },
+      { numRuns: 30 },
     );
   });
 });

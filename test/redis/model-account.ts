@@ -71,7 +71,7 @@ export function createModelAccount(bench: Bench, options: { readonly floor: numb
   const tell = async (call: ModelCall, settlement: Settlement, withHeader: boolean) => {
     const header = withHeader ? call.header : undefined;
     const seq = await seqNow();
-    const known = (await bench.books()).uncertainCalls.some((one) => one.call === call.id);
+    const known = header !== undefined && (await bench.books()).uncertainCalls.some((one) => one.call === call.id);
     const startedAt = call.grant.startedAt - age(call);
     const reading = header && { value: header.value, seq: call.grant.seq, startedAt };
     const status = settlement.kind === 'spent' ? 'succeeded' : 'queued';

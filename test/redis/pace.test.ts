@@ -63,7 +63,7 @@ describe('the pace', () => {
           for (const windowMs of [60_000, 6000])
             expect(busiest(times, windowMs)).toBeLessThanOrEqual(mostIn(windowMs, perMinute));
         }),
-        { numRuns: 5 },
+        { numRuns: 3 },
       );
     },
   );

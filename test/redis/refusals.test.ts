@@ -135,8 +135,7 @@ describe('jobs of a model that is held', () => {
   it('wait again in their order when the hold is over, all of them', async () => {
     await using bench = await openBench();
     await bench.ledger.setHold(HOLD, 'why');
-    const jobs = [];
-    for (let i = 0; i < 600; i++) jobs.push(await bench.job());
+    const jobs = await Promise.all(Array.from({ length: 600 }, () => bench.job()));
     expect(await bench.jobs.takeTickets(1000)).toEqual([]);
     await bench.ledger.releaseHold(HOLD);
     expect(await bench.jobs.unpark()).toBe(500);
