@@ -1,5 +1,7 @@
 import { createHash } from 'node:crypto';
 import { type FaultEffect, type FaultRule, parseFaultRules } from '@renderyard/simulator/fault-rules';
+import { startSimulator } from '@renderyard/simulator/simulator';
+import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { decode } from './decode.ts';
 import { KEY, SMALL, simulate } from './simulate.ts';
@@ -250,6 +252,71 @@ test('headers are taken away, doubled and replaced', async () => {
   expect(head).toMatch(/x-seed-value: NaN\r\n/);
 });
 
+test('names of headers come in any case, and those that Node adds by itself are replaced', async () => {
+  const headers = { 'X-Cost': 'lots', 'Content-Type': null, DATE: 'today', 'Content-Length': '7' };
+  for (const effect of [
+    { kind: 'none', headers },
+    { kind: 'cut', by: 'length', headers },
+  ] as const) {
+    const { head } = await underFault(effect);
+    expect(head.match(/^(?:x-cost|content-type|date|content-length): .*$/gim)?.sort()).toEqual([
+      'content-length: 7',
+      'date: today',
+      'x-cost: lots',
+    ]);
+  }
+});
+
+test.each([
+  ['trailer', 'x-checksum', /belongs to the connection/],
+  ['Transfer-Encoding', 'chunked', /belongs to the connection/],
+  ['connection', null, /belongs to the connection/],
+  ['keep-alive', null, /belongs to the connection/],
+  ['content-length', null, /always sent/],
+  ['date', null, /always sent/],
+  ['x a', '1', /its name must be/],
+  ['x_a\r\n', '1', /its name must be/],
+  ['', '1', /its name must be/],
+  ['X-A', 'line\nbreak', /without control characters/],
+  ['x-a', ['1', 'nul\u0000'], /without control characters/],
+  ['x-a', '語', /Latin-1/],
+  ['x-a', [], /\/headers\/x-a/],
+  ['x-a', 5, /\/headers\/x-a/],
+])('a rule that sets the header %j to %j is refused', async (name, value, message) => {
+  const rule = { effect: { kind: 'none', headers: { [name]: value } } } as FaultRule;
+  expect(() => parseFaultRules(rule)).toThrow(message);
+  // A rule that is handed over in TypeScript is read like any other.
+  await expect(startSimulator({ faults: [rule] })).rejects.toThrow(message);
+});
+
+test('a header that stands twice in different case is refused', () => {
+  expect(() => parseFaultRules({ effect: { kind: 'none', headers: { 'x-a': '1', 'X-A': '2' } } })).toThrow(/twice/);
+});
+
+test('any headers that are taken can be sent', async () => {
+  const { control, port } = await simulate();
+  const value = fc.stringMatching(/^[\x21-\x7e]{0,20}$/);
+  const headers = fc.dictionary(
+    fc.stringMatching(/^x-[A-Za-z0-9-]{1,20}$/),
+    fc.oneof(value, fc.array(value, { minLength: 1, maxLength: 3 }), fc.constant(null)),
+    { maxKeys: 5 },
+  );
+  const named = fc.constantFrom('Content-Length', 'date', 'server', 'expect', 'content-type', 'set-cookie', 'x-cost');
+  await fc.assert(
+    fc.asyncProperty(headers, named, value, async (some, name, text) => {
+      const lower = new Map(
+        Object.entries({ ...some, [name]: text }).map((entry) => [entry[0].toLowerCase(), entry[1]]),
+      );
+      await control.reset();
+      await control.fault({ effect: { kind: 'none', headers: Object.fromEntries(lower) } });
+      await exchange(port, request);
+      expect((await control.ledger()).data).toMatchObject([{ answer: 'whole' }]);
+      expect((await control.calls()).data).toMatchObject([{ status: 200 }]);
+    }),
+    { numRuns: 30 },
+  );
+});
+
 test('delays let answers overtake each other: before billing with their balances, after it without', async () => {
   const overtake = async (delay: 'delay_ms' | 'delay_after_billing_ms') => {
     const simulator = await simulate({ price: '0.0256' });
@@ -354,11 +421,15 @@ describe('a rule', () => {
 
   test.each([
     [{ effect: { kind: 'explode' } }, /kind that is one of none, status/],
-    [{ effect: { kind: 'cut' } }, /\/effect: it must have required properties by/],
-    [{ effect: { kind: 'status', status: 99 } }, /\/effect\/status/],
+    [{ effect: { kind: 'cut' } }, /effect, cut, is wrong at its top: it must have required properties by/],
+    [{ effect: { kind: 'status', status: 99 } }, /effect, status, is wrong at \/status/],
     [{ effect: { kind: 'none', headers: { 'x-a': 'line\nbreak' } } }, /\/effect\/headers/],
     [{ match: { prompt_matches: '(' }, effect: { kind: 'none' } }, /no regular expression/],
-    [{ matches: {}, effect: { kind: 'none' } }, /\/matches/],
+    [{ matches: {}, effect: { kind: 'none' } }, /\/matches: it is not a field that there is/],
+    [
+      { effect: { kind: 'status', status: 406, reason: 'x' } },
+      /\/reason: it must be one of credits, content_type, parameter, spend_limit/,
+    ],
     [{ times: 0, effect: { kind: 'none' } }, /\/times/],
     [{}, /effect/],
     [null, /must be object/],

@@ -1,6 +1,6 @@
 import { type Answer, errorAnswer, NOT_ACCEPTABLE, statusAnswer } from './answer.ts';
 import { type RenderParameters, readParameters } from './parameters.ts';
-import type { CallRecord } from './records.ts';
+import type { CallEnd, CallRecord } from './records.ts';
 import { parseJson } from './request-body.ts';
 import type { Exchange } from './transmit.ts';
 import type { World } from './world.ts';
@@ -10,6 +10,8 @@ export interface RenderCall {
   readonly exchange: Exchange;
   readonly record: CallRecord;
   readonly slug: string;
+  /** Says in the ledger how the call ended; there once it is billed. */
+  settle?: (end: CallEnd) => void;
 }
 
 /** What is wrong with a call before its parameters are looked at. */

@@ -4,6 +4,7 @@ import { balanceBody, keysBody, modelsBody } from './control-bodies.ts';
 import { showCalls, showLedger, showState } from './control-views.ts';
 import { creditsNumber, formatCredits, parseCredits } from './credits.ts';
 import { FaultRuleError, parseFaultRules } from './fault-rules.ts';
+import { type FormError, problemOf } from './form-problem.ts';
 import type { Painter } from './image/painter.ts';
 import { isLoopbackHost } from './loopback.ts';
 import { PAGE } from './page.ts';
@@ -22,16 +23,13 @@ class ControlRequestError extends Error {
 
 interface Form<T> {
   Check(value: unknown): value is T;
-  Errors(value: unknown): readonly { instancePath: string; message: string }[];
+  Errors(value: unknown): readonly FormError[];
 }
 
 function bodyOf<T>(request: FastifyRequest, form: Form<T>): T {
   const { body } = request;
   if (form.Check(body)) return body;
-  const [first] = form.Errors(body);
-  throw new ControlRequestError(
-    `The body is wrong at ${first?.instancePath || 'its top'}: it ${first?.message ?? 'is not valid'}.`,
-  );
+  throw new ControlRequestError(`The body is wrong ${problemOf(form.Errors(body))}`);
 }
 
 function pageOf(request: FastifyRequest): { after: number; limit: number; bodies: boolean } {

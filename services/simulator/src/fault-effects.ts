@@ -28,7 +28,7 @@ function withHeaders(answer: Answer, headers: FaultEffect['headers']): Answer {
   return { ...answer, headers: [...kept, ...added] };
 }
 
-/** A status answer keeps the headers of the account, as the upstream's own errors might. */
+/** A status answer has its content type alone: the headers of cost and balance go with images only. */
 function statusOf(effect: FaultEffect & { kind: 'status' }): Answer {
   const plain =
     effect.message !== undefined

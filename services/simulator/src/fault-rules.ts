@@ -1,5 +1,7 @@
 import { type Static, Type } from 'typebox';
 import { Compile } from 'typebox/compile';
+import { HEADER_VALUE, readFaultHeaders } from './fault-headers.ts';
+import { problemOf } from './form-problem.ts';
 
 /**
  * Faults as data: which calls a rule takes, how often, and what happens to them. Times are in milliseconds, sizes in
@@ -10,7 +12,8 @@ const closed = { additionalProperties: false } as const;
 const Milliseconds = Type.Integer({ minimum: 0, maximum: 3_600_000 });
 const Status = Type.Integer({ minimum: 200, maximum: 599 });
 /** No control characters: Node refuses them in a header, and a rule must not fail when it is used. */
-const HeaderValue = Type.String({ maxLength: 4000, pattern: '^[\\x20-\\x7e\\xa0-\\xff]*$' });
+const HeaderValue = Type.String({ maxLength: 4000, pattern: HEADER_VALUE });
+const AnyText = Type.String({ maxLength: 4000 });
 
 /** What every effect may have besides its own fields. */
 const everywhere = {
@@ -18,12 +21,9 @@ const everywhere = {
   delay_ms: Type.Optional(Milliseconds),
   /** The answer waits this long after billing: an older balance arrives after a newer one. */
   delay_after_billing_ms: Type.Optional(Milliseconds),
-  /** Headers of the answer, replaced, doubled (an array) or taken away (null). */
+  /** Headers of the answer, replaced, doubled (an array) or taken away (null). `readFaultHeaders` checks them further. */
   headers: Type.Optional(
-    Type.Record(
-      Type.String({ pattern: '^[a-z0-9-]{1,60}$' }),
-      Type.Union([HeaderValue, Type.Array(HeaderValue, { maxItems: 10 }), Type.Null()]),
-    ),
+    Type.Record(Type.String(), Type.Union([AnyText, Type.Array(AnyText, { minItems: 1, maxItems: 10 }), Type.Null()])),
   ),
 };
 const billed = Type.Optional(Type.Boolean());
@@ -152,16 +152,18 @@ export class FaultRuleError extends Error {
 const ruleForm = Compile(Rule);
 const effectForms = Object.fromEntries(Object.entries(EFFECTS).map(([kind, schema]) => [kind, Compile(schema)]));
 
-function explain(where: string, errors: readonly { instancePath: string; message: string }[]): FaultRuleError {
-  const first = errors[0];
-  return new FaultRuleError(
-    `A fault rule is wrong at ${where}${first?.instancePath ?? ''}: it ${first?.message ?? 'is not valid'}.`,
-  );
+/** @throws {FaultRuleError} when a header cannot be set. */
+function withReadHeaders(effect: FaultEffect): FaultEffect {
+  if (effect.headers === undefined) return effect;
+  const read = readFaultHeaders(effect.headers);
+  if ('problem' in read)
+    throw new FaultRuleError(`A fault rule is wrong at /effect/headers in the header ${read.name}: ${read.problem}`);
+  return { ...effect, headers: read.headers } as FaultEffect;
 }
 
-/** @throws {FaultRuleError} when it is no rule. */
+/** Reads a rule; header names are in lower case then. @throws {FaultRuleError} when it is no rule. */
 export function parseFaultRule(value: unknown): FaultRule {
-  if (!ruleForm.Check(value)) throw explain('', ruleForm.Errors(value));
+  if (!ruleForm.Check(value)) throw new FaultRuleError(`A fault rule is wrong ${problemOf(ruleForm.Errors(value))}`);
   const { effect, match } = value;
   const kind = typeof effect === 'object' && effect !== null && 'kind' in effect ? String(effect.kind) : '';
   const form = Object.hasOwn(effectForms, kind) ? effectForms[kind] : undefined;
@@ -169,13 +171,14 @@ export function parseFaultRule(value: unknown): FaultRule {
     throw new FaultRuleError(
       `A fault rule's effect must have a kind that is one of ${Object.keys(EFFECTS).join(', ')}.`,
     );
-  if (!form.Check(effect)) throw explain('/effect', form.Errors(effect));
+  if (!form.Check(effect))
+    throw new FaultRuleError(`A fault rule's effect, ${kind}, is wrong ${problemOf(form.Errors(effect))}`);
   try {
     if (match?.prompt_matches !== undefined) new RegExp(match.prompt_matches, 'u');
   } catch (error) {
     throw new FaultRuleError(`A fault rule's prompt_matches is no regular expression: ${String(error)}.`);
   }
-  return value as FaultRule;
+  return { ...value, effect: withReadHeaders(effect as FaultEffect) };
 }
 
 /** Reads one rule or a list of them. @throws {FaultRuleError} when one is wrong; then none is taken. */

@@ -117,9 +117,13 @@ export function createRenderCall({ clock, painter }: RenderCallOptions) {
     // From here on the render is paid for, whether or not anybody is left to take it.
     const entry = bill(world, call, job, image, fault);
     const normal = imageAnswer(world, job, image, entry.balanceAfter, clock.now() - begunAt);
+    // Until the image is handed over, a whole answer can only be one in its place, such as the 500 of a failure here.
+    let handedOver = false;
+    call.settle = (end) => {
+      entry.end = end === 'whole' && !handedOver ? 'replaced' : end;
+    };
     await deliver({ world, clock }, call, normal, fault, fault?.effect.delay_after_billing_ms);
-    const { end } = call.record;
-    entry.end = end === 'whole' && !keepsImage(fault?.effect) ? 'replaced' : end;
+    handedOver = keepsImage(fault?.effect);
   };
 
   /** Answers a POST to a model, from its checks to the last byte. */

@@ -29,9 +29,9 @@ async function ownTurn({ response }: Exchange): Promise<void> {
   if (response.socket === null) await new Promise<unknown>((resolve) => response.once('socket', resolve));
 }
 
-/** The headers in Node's flat form, with the length; a length or framing that a fault has set stands in its place. */
+/** The headers in Node's flat form, with the length; a length that a fault has set stands in its place. */
 function framed({ headers, body }: Answer): string[] {
-  const named = headers.some(([name]) => name === 'content-length' || name === 'transfer-encoding');
+  const named = headers.some(([name]) => name === 'content-length');
   return [...headers, ...(named ? [] : [['content-length', String(body.length)]])].flat();
 }
 
@@ -68,14 +68,16 @@ async function sendDripping(
 /** Writes past Node's own framing, which would not let a message end early. */
 function sendCut({ request: { socket } }: Exchange, answer: Answer, manner: Manner & { kind: 'cut' }): void {
   const framing = {
-    length: `content-length: ${answer.body.length}\r\n`,
-    chunk: 'transfer-encoding: chunked\r\n',
-    close: 'connection: close\r\n',
+    length: ['content-length', String(answer.body.length)],
+    chunk: ['transfer-encoding', 'chunked'],
+    close: ['connection', 'close'],
   }[manner.framing];
+  // A length that a fault has set has a meaning only where the length is the framing.
+  const given = answer.headers.filter(([name]) => name !== 'content-length' || manner.framing === 'length');
+  const added = [['date', new Date().toUTCString()], framing].filter(([name]) => given.every(([one]) => one !== name));
   const head =
     `HTTP/1.1 ${answer.status} ${STATUS_CODES[answer.status] ?? ''}\r\n` +
-    answer.headers.map(([name, value]) => `${name}: ${value}\r\n`).join('') +
-    `date: ${new Date().toUTCString()}\r\n${framing}\r\n`;
+    `${[...given, ...added].map(([name, value]) => `${name}: ${value}\r\n`).join('')}\r\n`;
   const part = answer.body.subarray(0, manner.bytes);
   const body =
     manner.framing === 'chunk' && part.length > 0

@@ -102,7 +102,7 @@ export function createUpstream(options: {
       end: 'pending',
       endedAt: null,
     }));
-    const call = { exchange: { request, response }, record, slug };
+    const call: RenderCall = { exchange: { request, response }, record, slug };
     // A connection that fails is the client's business: it shows in how the call ended.
     response.on('error', () => undefined);
     world.inFlight.add(request);
@@ -115,6 +115,7 @@ export function createUpstream(options: {
     } finally {
       world.inFlight.delete(request);
       if (record.end === 'pending') record.end = 'stopped';
+      call.settle?.(record.end);
       record.endedAt = clock.now();
     }
   };

@@ -6,6 +6,7 @@ import { createAccount } from './account.ts';
 import { createBoundedLog } from './bounded-log.ts';
 import { parseCredits } from './credits.ts';
 import { createFaultBook } from './fault-book.ts';
+import { parseFaultRules } from './fault-rules.ts';
 import { createLatency } from './latency.ts';
 import {
   DEFAULT_BALANCE,
@@ -54,7 +55,7 @@ export function createWorld(options: SimulatorOptions, clock: Clock) {
     rateLimit: createRateLimit({ perMinute: options.rateLimit, clock }),
     keys: createKeys(options.keys),
     models: createModels(options.models ?? [DEFAULT_MODEL], options.retiredModels ?? []),
-    faults: createFaultBook({ seed, rules: options.faults ?? [] }),
+    faults: createFaultBook({ seed, rules: parseFaultRules(options.faults ?? []) }),
     calls: createBoundedLog<CallRecord>({ ...log, sizeOf: (call) => call.body.length + ENTRY_BYTES }),
     ledger: createBoundedLog<LedgerRecord>({ ...log, sizeOf: (render) => render.body.length + ENTRY_BYTES }),
     /** Exact, also when entries were dropped. */

@@ -1,0 +1,38 @@
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { type Clock, systemClock } from '@renderyard/shared/clock';
+import { createPainter } from '@renderyard/simulator/image/painter';
+import { createUpstream } from '@renderyard/simulator/upstream';
+import { createWorld } from '@renderyard/simulator/world';
+import { expect, onTestFinished, test } from 'vitest';
+import { KEY, MODEL, SMALL } from './simulate.ts';
+
+/** A pause that this clock fails at, which stands for any failure inside the simulator. */
+const FAILING_MS = 77;
+const clock: Clock = {
+  now: systemClock.now,
+  sleep: (ms, signal) =>
+    ms === FAILING_MS ? Promise.reject(new Error('the clock broke')) : systemClock.sleep(ms, signal),
+};
+
+test('a failure after billing is answered with 500, and the ledger says that no image went out', async () => {
+  const effect = { kind: 'none', delay_after_billing_ms: FAILING_MS } as const;
+  const world = createWorld({ faults: [{ effect }] }, clock);
+  const upstream = createUpstream({ world: () => world, clock, painter: createPainter() });
+  let ended: Promise<void> | undefined;
+  const server = createServer((request, response) => {
+    ended = upstream(request, response);
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  onTestFinished(() => new Promise<void>((resolve) => void server.close(() => resolve()).closeAllConnections()));
+  const response = await fetch(`http://127.0.0.1:${(server.address() as AddressInfo).port}/v1/${MODEL}`, {
+    method: 'POST',
+    headers: { 'x-api-key': KEY, 'content-type': 'application/json' },
+    body: JSON.stringify({ ...SMALL, sampler: 'euler', scheduler: 'sgm_uniform', prompt: 'x' }),
+  });
+  await ended;
+  expect(response.status).toBe(500);
+  expect(world.billed.count).toBe(1);
+  expect(world.calls.page(0, 9)).toMatchObject([{ status: 500, end: 'whole' }]);
+  expect(world.ledger.page(0, 9)).toMatchObject([{ end: 'replaced' }]);
+});
