@@ -1,10 +1,15 @@
-import type { Clock } from '@renderyard/shared/clock';
+import { type Clock, systemClock } from '@renderyard/shared/clock';
 import { createAccount } from '@renderyard/simulator/account';
 import type { FaultEffect } from '@renderyard/simulator/control-client';
+import { showState } from '@renderyard/simulator/control-views';
 import { formatCredits, parseCredits } from '@renderyard/simulator/credits';
+import { createPainter } from '@renderyard/simulator/image/painter';
+import { createUpstream } from '@renderyard/simulator/upstream';
+import { createWorld } from '@renderyard/simulator/world';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { type Simulated, SMALL, simulate } from './simulate.ts';
+import { serve } from './serve.ts';
+import { KEY, type Simulated, SMALL, simulate } from './simulate.ts';
 import { drain, open, rawRequest } from './wire.ts';
 
 /** 64 x 64 pixels are 1/256 of a megapixel: with this price, such a render costs 0.0001. */
@@ -91,6 +96,23 @@ describe('the balance', () => {
     expect((await render('x')).status).toBe(406);
   });
 
+  test('with overdrafts, keeps nothing from another spender for calls in flight', async () => {
+    const simulator = await simulate({ price: PRICE, balance: '0.0003', latencyMs: 1000, overdraft: true });
+    const rendered = simulator.render('x');
+    await simulator.until(async () => (await simulator.control.state()).held_exact === '0.0001');
+    expect(await simulator.control.spend(5)).toMatchObject({ spent_exact: '0.0003', balance_exact: '0' });
+    expect((await rendered).headers.get('x-remaining-credits')).toBe('-0.0001');
+  });
+
+  test('can be set below what calls in flight hold, and loses its free credits then', async () => {
+    const simulator = await simulate({ price: PRICE, freeCredits: 1, latencyMs: 1000 });
+    const rendered = simulator.render('x');
+    await simulator.until(async () => (await simulator.control.state()).held_exact === '0.0001');
+    await simulator.control.setBalance(0);
+    expect(await simulator.control.state()).toMatchObject({ free_credits: 0, held_exact: '0.0001' });
+    expect((await rendered).headers.get('x-remaining-credits')).toBe('-0.0001');
+  });
+
   test('is told after each render, in the order in which they were billed', async () => {
     const { control, render } = await simulate({ price: PRICE });
     const answers = await Promise.all(Array.from({ length: 10 }, (_, i) => render(`prompt ${i}`)));
@@ -118,14 +140,55 @@ describe('the balance', () => {
         account.spendPerSecond(parseCredits('0.0123456789'));
         for (const step of steps) {
           now += step;
-          account.balance();
+          account.snapshot();
         }
         const due = (123_456_789n * BigInt(now - 1_000_000)) / 1000n;
         const left = parseCredits(1) - due;
-        expect(formatCredits(account.balance())).toBe(formatCredits(left > 0n ? left : 0n));
-        expect(account.balance() + account.spentByOthers()).toBe(parseCredits(1));
+        const { balance, spentByOthers } = account.snapshot();
+        expect(formatCredits(balance)).toBe(formatCredits(left > 0n ? left : 0n));
+        expect(balance + spentByOthers).toBe(parseCredits(1));
       }),
     );
+  });
+});
+
+describe('while another spender takes credits by the second', () => {
+  /** A world whose clock moves a millisecond each time it is read. */
+  const ticking = (free: string) => {
+    let now = 1_000_000;
+    const clock: Clock = { now: () => now++, sleep: () => Promise.resolve() };
+    const world = createWorld({ balance: 0, freeCredits: free }, clock);
+    world.account.spendPerSecond(parseCredits('0.001'));
+    return world;
+  };
+
+  test('the amounts of one snapshot belong together', () => {
+    const { account } = ticking('0.00005');
+    for (let i = 0; i < 100; i++) {
+      const { balance, free, spentByOthers } = account.snapshot();
+      expect([balance, balance + spentByOthers]).toEqual([free, parseCredits('0.00005')]);
+    }
+    expect(account.snapshot().balance).toBe(0n);
+  });
+
+  test('the state adds up, and no part of it is below zero', () => {
+    const world = ticking('0.00005');
+    for (let i = 0; i < 100; i++) {
+      const { balance_exact, free_credits, spent_by_others_exact } = showState(world);
+      expect(free_credits).toBe(Number(balance_exact));
+      expect(parseCredits(balance_exact) + parseCredits(spent_by_others_exact)).toBe(parseCredits('0.00005'));
+    }
+  });
+
+  test('the balance that callers see has no negative part', async () => {
+    const world = ticking('0.1');
+    const upstream = createUpstream({ world: () => world, clock: systemClock, painter: createPainter() });
+    const url = await serve(upstream);
+    for (let i = 0; i < 20; i++) {
+      const response = await fetch(`${url}/v1/get-user-credits`, { headers: { 'x-api-key': KEY } });
+      expect(await response.json()).toMatchObject({ credits: 0 });
+    }
+    expect(world.account.snapshot().spentByOthers).toBeGreaterThan(0n);
   });
 });
 

@@ -1,10 +1,9 @@
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { type Clock, systemClock } from '@renderyard/shared/clock';
 import { createPainter } from '@renderyard/simulator/image/painter';
 import { createUpstream } from '@renderyard/simulator/upstream';
 import { createWorld } from '@renderyard/simulator/world';
-import { expect, onTestFinished, test } from 'vitest';
+import { expect, test } from 'vitest';
+import { serve } from './serve.ts';
 import { KEY, MODEL, SMALL } from './simulate.ts';
 
 /** A pause that this clock fails at, which stands for any failure inside the simulator. */
@@ -20,12 +19,10 @@ test('a failure after billing is answered with 500, and the ledger says that no 
   const world = createWorld({ faults: [{ effect }] }, clock);
   const upstream = createUpstream({ world: () => world, clock, painter: createPainter() });
   let ended: Promise<void> | undefined;
-  const server = createServer((request, response) => {
+  const url = await serve((request, response) => {
     ended = upstream(request, response);
   });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  onTestFinished(() => new Promise<void>((resolve) => void server.close(() => resolve()).closeAllConnections()));
-  const response = await fetch(`http://127.0.0.1:${(server.address() as AddressInfo).port}/v1/${MODEL}`, {
+  const response = await fetch(`${url}/v1/${MODEL}`, {
     method: 'POST',
     headers: { 'x-api-key': KEY, 'content-type': 'application/json' },
     body: JSON.stringify({ ...SMALL, sampler: 'euler', scheduler: 'sgm_uniform', prompt: 'x' }),

@@ -10,26 +10,35 @@ export interface AccountOptions {
   readonly clock: Clock;
 }
 
+/** An account at one moment: all amounts belong together. */
+export interface AccountSnapshot {
+  /** Credits and free credits together, held ones included. */
+  readonly balance: bigint;
+  readonly free: bigint;
+  /** What the calls in flight will cost. */
+  readonly held: bigint;
+  readonly spentByOthers: bigint;
+  /** What another spender takes each second. */
+  readonly rate: bigint;
+}
+
 /** One customer's credits. A call holds its cost while it renders, so that calls in flight cannot overdraw together. */
 export interface Account {
-  /** Credits and free credits together, held ones included. */
-  balance(): bigint;
-  free(): bigint;
-  held(): bigint;
+  /** Settles by the clock once, then reads everything. */
+  snapshot(): AccountSnapshot;
   /** Sets `cost` aside; false when less than that is left, and then nothing changes. */
   hold(cost: bigint): boolean;
   /** Gives up a hold without billing. */
   release(cost: bigint): void;
   /** Bills a cost that was held; returns the balance after it. */
   debit(cost: bigint): bigint;
+  /** Sets the balance, whatever calls in flight hold: with a lower one they may draw it below zero. Free credits go. */
   set(balance: bigint): void;
   add(amount: bigint): void;
-  /** Another spender takes at most what is not held; returns what it took. */
+  /** Another spender takes at most what is not held, or with overdraft what there is; returns what it took. */
   spend(amount: bigint): bigint;
   /** Another spender takes this much every second from now on, until nothing is left; 0 stops it. */
   spendPerSecond(rate: bigint): void;
-  rate(): bigint;
-  spentByOthers(): bigint;
 }
 
 /** An account whose amounts change only by its own methods and, with a rate set, by the clock. */
@@ -46,8 +55,10 @@ export function createAccount(options: AccountOptions): Account {
     free -= fromFree;
     paid -= amount - fromFree;
   };
+  /** What nobody has set aside. With overdraft a call in flight keeps nothing from anybody. */
+  const unheld = () => paid + free - (options.overdraft ? 0n : held);
   const takeForOther = (amount: bigint) => {
-    const left = paid + free - held;
+    const left = unheld();
     const taken = amount < left ? amount : left > 0n ? left : 0n;
     take(taken);
     others += taken;
@@ -59,20 +70,15 @@ export function createAccount(options: AccountOptions): Account {
     if (due > spender.taken) takeForOther(due - spender.taken);
     spender.taken = due > spender.taken ? due : spender.taken;
   };
-  const balance = () => {
-    settle();
-    return paid + free;
-  };
 
   return {
-    balance,
-    free: () => {
+    snapshot: () => {
       settle();
-      return free;
+      return { balance: paid + free, free, held, spentByOthers: others, rate: spender.rate };
     },
-    held: () => held,
     hold: (cost) => {
-      if (balance() - (options.overdraft ? 0n : held) < cost) return false;
+      settle();
+      if (unheld() < cost) return false;
       held += cost;
       return true;
     },
@@ -102,7 +108,5 @@ export function createAccount(options: AccountOptions): Account {
       settle();
       spender = { rate, since: clock.now(), taken: 0n };
     },
-    rate: () => spender.rate,
-    spentByOthers: () => others,
   };
 }

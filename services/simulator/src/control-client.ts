@@ -91,6 +91,7 @@ export function createControlClient(url: string) {
     clearFaults: async (id?: string): Promise<void> => {
       await ask('DELETE', id === undefined ? 'faults' : `faults/${encodeURIComponent(id)}`);
     },
+    /** Whatever calls in flight hold; free credits go. */
     setBalance: (credits: Amount) => json<BalanceAfter>('POST', 'balance', { set: credits }),
     topUp: (credits: Amount) => json<BalanceAfter>('POST', 'balance', { add: credits }),
     /** Another spender takes this much, but nothing that calls in flight hold. */

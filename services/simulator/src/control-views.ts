@@ -34,7 +34,7 @@ export interface SimulatorState {
   balance: number;
   balance_exact: string;
   free_credits: number;
-  /** Set aside for calls in flight, and still part of the balance. */
+  /** What calls in flight will cost: still part of the balance, and set aside unless overdrafts are let through. */
   held: number;
   held_exact: string;
   billed_count: number;
@@ -53,21 +53,21 @@ export interface SimulatorState {
 }
 
 export function showState(world: World): SimulatorState {
-  const { account, billed } = world;
-  const balance = account.balance();
+  const { billed } = world;
+  const { balance, free, held, spentByOthers, rate } = world.account.snapshot();
   return {
     started_at: new Date(world.startedAt).toISOString(),
     balance: creditsNumber(balance),
     balance_exact: formatCredits(balance),
-    free_credits: creditsNumber(account.free()),
-    held: creditsNumber(account.held()),
-    held_exact: formatCredits(account.held()),
+    free_credits: creditsNumber(free),
+    held: creditsNumber(held),
+    held_exact: formatCredits(held),
     billed_count: billed.count,
     billed_total: creditsNumber(billed.total),
     billed_total_exact: formatCredits(billed.total),
-    spent_by_others: creditsNumber(account.spentByOthers()),
-    spent_by_others_exact: formatCredits(account.spentByOthers()),
-    spend_per_second: creditsNumber(account.rate()),
+    spent_by_others: creditsNumber(spentByOthers),
+    spent_by_others_exact: formatCredits(spentByOthers),
+    spend_per_second: creditsNumber(rate),
     in_flight: world.inFlight.size,
     calls: world.calls.last(),
     calls_dropped: world.calls.dropped(),
@@ -85,7 +85,7 @@ function nextOf(data: readonly { readonly seq: number }[], last: number): number
 
 export function showLedger(world: World, after: number, limit: number): LedgerPage {
   const data = world.ledger.page(after, limit).map(showRender);
-  const balance = world.account.balance();
+  const { balance } = world.account.snapshot();
   return {
     balance: creditsNumber(balance),
     balance_exact: formatCredits(balance),

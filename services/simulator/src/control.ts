@@ -110,7 +110,7 @@ export function createControl(options: {
     if (body.add !== undefined) account.add(parseCredits(body.add));
     const spent = body.spend === undefined ? 0n : account.spend(parseCredits(body.spend));
     if (body.spend_per_second !== undefined) account.spendPerSecond(parseCredits(body.spend_per_second));
-    const balance = account.balance();
+    const { balance } = account.snapshot();
     return {
       balance: creditsNumber(balance),
       balance_exact: formatCredits(balance),

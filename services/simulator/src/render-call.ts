@@ -135,7 +135,7 @@ export function createRenderCall({ clock, painter }: RenderCallOptions) {
     const turn = world.turns.add(prompt);
     const job = plan(world, call.slug, parameters, turn);
     call.record.requestId = job.requestId;
-    const committed = world.billed.total + world.account.held();
+    const committed = world.billed.total + world.account.snapshot().held;
     if (world.spendLimit !== undefined && committed + job.cost > world.spendLimit)
       return deliver({ world, clock }, call, errorAnswer(406, NOT_ACCEPTABLE.spend_limit));
     if (!world.account.hold(job.cost)) return deliver({ world, clock }, call, errorAnswer(406, NOT_ACCEPTABLE.credits));

@@ -43,10 +43,9 @@ export function createUpstream(options: {
   const creditsAnswer = (world: World, request: IncomingMessage): Answer => {
     const key = request.headers['x-api-key'];
     if (typeof key !== 'string' || !world.keys.works(key)) return statusAnswer(401);
-    const free = world.account.free();
-    const paid = world.account.balance() - free;
+    const { balance, free } = world.account.snapshot();
     // Written by hand: JSON.stringify would round, and give small amounts an exponent.
-    return jsonAnswer(200, `{"credits":${formatCredits(paid)},"free-credits":${formatCredits(free)}}`);
+    return jsonAnswer(200, `{"credits":${formatCredits(balance - free)},"free-credits":${formatCredits(free)}}`);
   };
 
   const answerPlain = async (world: World, call: RenderCall, normal: Answer) => {
