@@ -36,7 +36,7 @@ export type Bench = Awaited<ReturnType<typeof openBench>>;
 
 /**
  * A ledger and a job store under a prefix of their own in the Redis of the test run. Use it with `await using`: its
- * keys and its connection go with it.
+ * keys and its connections go with it.
  */
 export async function openBench() {
   const name = `test-${randomBytes(6).toString('hex')}`;
@@ -47,16 +47,18 @@ export async function openBench() {
   const ledger = createLedger({ redis, prefix, generation });
   const jobs = createJobStore({ redis, prefix, generation });
 
-  /** Another process: the same keys over a connection of its own, which `close` quits. */
+  const connections: Redis[] = [redis];
+
+  /** Another process: the same keys over a connection of its own. */
   const connect = async () => {
     const other = new Redis(inject('redisUrl'));
+    connections.push(other);
     const joined = createGeneration(other, prefix);
     await joined.join();
     return {
       redis: other,
       ledger: createLedger({ redis: other, prefix, generation: joined }),
       jobs: createJobStore({ redis: other, prefix, generation: joined }),
-      close: () => other.quit(),
     };
   };
 
@@ -118,7 +120,7 @@ export async function openBench() {
     async [Symbol.asyncDispose]() {
       const keys = await allKeys(redis, queuePrefix(name));
       if (keys.length > 0) await redis.del(...keys);
-      await redis.quit();
+      await Promise.all(connections.map((connection) => connection.quit()));
     },
   };
   return bench;

@@ -48,7 +48,6 @@ describe('feed', () => {
     const taken = await Promise.all(
       Array.from({ length: 30 }, (_, i) => (others[i % 3] ?? bench).jobs.takeTickets(100)),
     );
-    await Promise.all(others.map(({ close }) => close()));
     const tickets = taken.flat();
     expect(tickets).toHaveLength(100);
     expect(new Set(tickets.map(({ job }) => job)).size).toBe(100);
@@ -95,7 +94,6 @@ describe('repairFeed', () => {
     const others = await Promise.all(Array.from({ length: 4 }, () => bench.connect()));
     const fedBefore = Date.now() - 5000;
     const repaired = await Promise.all(others.map(({ jobs }) => repairFeed({ jobs, queue, fedBefore })));
-    await Promise.all(others.map(({ close }) => close()));
     expect(repaired.reduce((sum, count) => sum + count, 0)).toBe(20);
     const tickets = ids.flatMap((job) => [1, 2, 3].map((generation) => ({ job, generation })));
     expect(await live(bench, tickets)).toEqual(ids.map((job) => ({ job, generation: 2 })));

@@ -30,7 +30,7 @@ const moves = fc
       fc.constantFrom(...STEPS).map((step) => [step]),
       fc.constantFrom(...MOTIFS).chain((motif) => fc.subarray([...motif], { minLength: motif.length - 1 })),
     ),
-    { minLength: 4, maxLength: 14 },
+    { minLength: 4, maxLength: 12 },
   )
   .map((parts) => parts.flat())
   .chain((steps) => fc.tuple(...steps.map((step) => fc.tuple(fc.constant(step), fc.nat(255)))));
@@ -194,7 +194,7 @@ describe('after any steps of clients, workers and upkeep', () => {
           await expectBooksInOrder(bench, found);
         }
       }),
-      { numRuns: 50 },
+      { numRuns: 40 },
     );
   });
 });

@@ -3,7 +3,7 @@ import type { Settlement } from '@renderyard/shared/job/job-store';
 import { type Bench, COST, LIMITS } from './bench.ts';
 
 /** After this long since it was granted a call is billed no more. */
-export const BILLABLE_MS = LIMITS.timeoutMs + 30_000;
+const BILLABLE_MS = LIMITS.timeoutMs + 30_000;
 /** What tests take in real time counts as well; nothing is billed in the last second. */
 const MARGIN_MS = 1000;
 
