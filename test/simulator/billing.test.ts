@@ -9,7 +9,7 @@ import { createWorld } from '@renderyard/simulator/world';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { serve } from './serve.ts';
-import { KEY, type Simulated, SMALL, simulate } from './simulate.ts';
+import { KEY, MODEL, type Simulated, SMALL, simulate } from './simulate.ts';
 import { drain, open, rawRequest } from './wire.ts';
 
 /** 64 x 64 pixels are 1/256 of a megapixel: with this price, such a render costs 0.0001. */
@@ -111,6 +111,30 @@ describe('the balance', () => {
     await simulator.control.setBalance(0);
     expect(await simulator.control.state()).toMatchObject({ free_credits: 0, held_exact: '0.0001' });
     expect((await rendered).headers.get('x-remaining-credits')).toBe('-0.0001');
+  });
+
+  test.each([
+    ['no credits', { balance: 0 }],
+    ['a spend limit', { spendLimit: 0 }],
+  ])('with %s refuses calls, which neither count nor warm the model', async (_why, options) => {
+    const coldStartMs = 3_600_000;
+    let now = 1_000_000;
+    const clock: Clock = { now: () => now, sleep: systemClock.sleep };
+    const world = createWorld({ ...options, coldStartMs }, clock);
+    const upstream = createUpstream({ world: () => world, clock: systemClock, painter: createPainter() });
+    const url = await serve(upstream);
+    for (let i = 0; i < 3; i++) {
+      const response = await fetch(`${url}/v1/${MODEL}`, {
+        method: 'POST',
+        headers: { 'x-api-key': KEY, 'content-type': 'application/json' },
+        body: JSON.stringify({ ...SMALL, sampler: 'euler', scheduler: 'sgm_uniform', prompt: 'x' }),
+      });
+      expect(response.status).toBe(406);
+    }
+    expect([world.turns.count('x'), world.ordinals.render]).toEqual([0, 0]);
+    // A model warmed by the calls above would have less left to wait for.
+    now += 1000;
+    expect(world.latency.of(MODEL, 'x', 1)).toBe(coldStartMs);
   });
 
   test('is told after each render, in the order in which they were billed', async () => {

@@ -22,27 +22,47 @@ export interface RenderCallOptions {
   readonly painter: Painter;
 }
 
-/** Everything about a render that is settled before it begins. */
-interface Job {
+/** What one render will cost, which is settled before anything else. */
+interface Quote {
   readonly parameters: RenderParameters;
-  readonly seed: number;
+  /** The how-manieth call with this prompt it is, from 1, if it can be paid. */
+  readonly turn: number;
   readonly cost: bigint;
+}
+
+/** Everything about a render that is settled before it begins. */
+interface Job extends Quote {
+  readonly seed: number;
   readonly latencyMs: number;
   readonly requestId: string;
 }
 
 /** Renders and bills as the upstream's v1 does, in the order that money depends on. */
 export function createRenderCall({ clock, painter }: RenderCallOptions) {
-  const plan = (world: World, slug: string, parameters: RenderParameters, turn: number): Job => {
-    const { prompt } = parameters;
+  const quote = (world: World, parameters: RenderParameters): Quote => {
+    const { batch_size, prompt, steps } = parameters;
+    const turn = world.turns.count(prompt) + 1;
     const [width, height] = sizeOf(parameters);
     const noise = world.priceNoise === 0 ? 1 : 1 + world.priceNoise * (2 * draw(world.seed, 'price', prompt, turn) - 1);
-    const work = { steps: parameters.steps, width, height, batchSize: parameters.batch_size };
+    return { parameters, turn, cost: costOf({ steps, width, height, batchSize: batch_size }, world.price, noise) };
+  };
+
+  /** Why a sound call is not rendered; otherwise its cost is held. A call that is refused changes nothing. */
+  const hold = (world: World, cost: bigint): Answer | undefined => {
+    const committed = world.billed.total + world.account.snapshot().held;
+    if (world.spendLimit !== undefined && committed + cost > world.spendLimit)
+      return errorAnswer(406, NOT_ACCEPTABLE.spend_limit);
+    return world.account.hold(cost) ? undefined : errorAnswer(406, NOT_ACCEPTABLE.credits);
+  };
+
+  /** Counts the call, and warms its model. */
+  const begin = (world: World, slug: string, quoted: Quote): Job => {
+    const { prompt, seed } = quoted.parameters;
+    const turn = world.turns.add(prompt);
+    world.ordinals.render += 1;
     return {
-      parameters,
-      seed:
-        parameters.seed === -1 ? Math.floor(draw(world.seed, 'seed', prompt, turn) * RANDOM_SEEDS) : parameters.seed,
-      cost: costOf(work, world.price, noise),
+      ...quoted,
+      seed: seed === -1 ? Math.floor(draw(world.seed, 'seed', prompt, turn) * RANDOM_SEEDS) : seed,
       latencyMs: world.latency.of(slug, prompt, turn),
       requestId: randomUUID(),
     };
@@ -130,22 +150,17 @@ export function createRenderCall({ clock, painter }: RenderCallOptions) {
   return async (world: World, call: RenderCall): Promise<void> => {
     const admitted = admit(world, call);
     if ('refusal' in admitted) return deliver({ world, clock }, call, admitted.refusal);
-    const { parameters } = admitted;
-    const { prompt } = parameters;
-    const turn = world.turns.add(prompt);
-    const job = plan(world, call.slug, parameters, turn);
+    const quoted = quote(world, admitted.parameters);
+    const refusal = hold(world, quoted.cost);
+    if (refusal !== undefined) return deliver({ world, clock }, call, refusal);
+    const job = begin(world, call.slug, quoted);
     call.record.requestId = job.requestId;
-    const committed = world.billed.total + world.account.snapshot().held;
-    if (world.spendLimit !== undefined && committed + job.cost > world.spendLimit)
-      return deliver({ world, clock }, call, errorAnswer(406, NOT_ACCEPTABLE.spend_limit));
-    if (!world.account.hold(job.cost)) return deliver({ world, clock }, call, errorAnswer(406, NOT_ACCEPTABLE.credits));
-    world.ordinals.render += 1;
     const fault = world.faults.pick({
       endpoint: 'render',
       slug: call.slug,
-      prompt,
+      prompt: job.parameters.prompt,
       ordinal: world.ordinals.render,
-      turn,
+      turn: job.turn,
     });
     call.record.fault = fault?.rule ?? null;
     if (fault !== undefined && !isBilled(fault.effect)) {
