@@ -1,7 +1,8 @@
 import { request } from 'node:http';
+import { networkInterfaces } from 'node:os';
 import { createBoundedLog } from '@renderyard/simulator/bounded-log';
 import type { ControlClient } from '@renderyard/simulator/control-client';
-import { isLoopbackHost } from '@renderyard/simulator/loopback';
+import { isLoopbackAddress, isLoopbackHost } from '@renderyard/simulator/loopback';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { KEY, MODEL, SMALL, simulate } from './simulate.ts';
@@ -60,6 +61,29 @@ describe('the calls', () => {
     const ledger = await control.ledger({ after: 7 });
     expect(ledger).toMatchObject({ billed_count: 8, dropped: 3, next: null, data: [{ seq: 8, prompt: 'prompt 8' }] });
   });
+});
+
+test('a page of large entries ends after some megabytes, and the ones that follow have the rest', async () => {
+  const { control, render, url } = await simulate();
+  const prompts = Array.from({ length: 12 }, (_, i) => `${i} ${'x'.repeat(1_000_000)}`);
+  for (const prompt of prompts) expect((await render(prompt)).status).toBe(200);
+  for (const path of ['ledger?limit=10000', 'calls?limit=10000&bodies=true']) {
+    const text = await (await fetch(`${url}/control/${path}`)).text();
+    expect(text.length).toBeLessThan(9 * 1024 * 1024);
+    expect(JSON.parse(text).data.length).toBeGreaterThan(1);
+  }
+  expect((await control.wholeLedger()).map(({ prompt }) => prompt)).toEqual(prompts);
+  expect((await control.allCalls()).map(({ prompt }) => prompt)).toEqual(prompts);
+});
+
+test('of long headers and paths the calls keep the beginning, and what they keep counts', async () => {
+  const { control, url } = await simulate({ logBytes: 3000 });
+  const type = `text/${'x'.repeat(7000)}`;
+  for (let i = 0; i < 6; i++) await fetch(`${url}/${'y'.repeat(5000)}?z`, { headers: { 'content-type': type } });
+  const { data, dropped } = await control.calls();
+  expect(data.at(-1)).toMatchObject({ path: `/${'y'.repeat(499)}`, content_type: type.slice(0, 200) });
+  // 600 bytes, and the 700 that the caller chose, for each.
+  expect([data.length, dropped]).toEqual([2, 4]);
 });
 
 test('a bounded log keeps the newest entries that fit in both bounds, also when they grow later', () => {
@@ -193,7 +217,7 @@ test.each([
 
 test('pages are refused outside of their ranges', async () => {
   const { url } = await simulate();
-  for (const query of ['limit=10001', 'limit=x', 'after=-1'])
+  for (const query of ['limit=10001', 'limit=0', 'limit=x', 'after=-1'])
     expect((await fetch(`${url}/control/ledger?${query}`)).status).toBe(400);
 });
 
@@ -243,6 +267,61 @@ describe('the control endpoints', () => {
       expect(response.status).toBe(415);
     }
     expect((await control.state()).balance_exact).toBe('10');
+  });
+
+  const asked = (url: string, method: string, headers: Record<string, string>) =>
+    new Promise<number | undefined>((resolve, reject) => {
+      request(url, { method, headers }, (response) => {
+        response.resume().on('end', () => resolve(response.statusCode));
+      })
+        .on('error', reject)
+        .end();
+    });
+
+  test.each([
+    [{ 'sec-fetch-site': 'cross-site' }, 403],
+    [{ 'sec-fetch-site': 'same-site' }, 403],
+    [{ origin: 'https://example.org' }, 403],
+    [{ origin: 'null' }, 403],
+    [{ origin: 'http://127.0.0.1:1' }, 403],
+    [{ 'sec-fetch-site': 'same-origin', origin: 'here' }, 200],
+    [{ 'sec-fetch-site': 'none' }, 200],
+    [{}, 200],
+  ])('with %j answer %i', async (headers: Record<string, string>, status) => {
+    const { control, url } = await simulate();
+    await control.setBalance(5);
+    const sent = headers.origin === 'here' ? { ...headers, origin: url } : headers;
+    expect(await asked(`${url}/control/state`, 'GET', sent)).toBe(status);
+    expect(await asked(`${url}/control/faults`, 'DELETE', sent)).toBe(status);
+    expect(await asked(`${url}/control/reset`, 'POST', sent)).toBe(status);
+    expect((await control.state()).balance_exact).toBe(status === 200 ? '10' : '5');
+    // A link from anywhere may lead to the page, which changes nothing.
+    expect(await asked(url, 'GET', sent)).toBe(200);
+  });
+
+  test.each([
+    ['127.0.0.1', true],
+    ['127.8.9.10', true],
+    ['::1', true],
+    ['::ffff:127.0.0.1', true],
+    ['192.0.2.1', false],
+    ['::ffff:192.0.2.1', false],
+    ['::ffff:1.127.0.0', false],
+    ['2001:db8::1', false],
+    [undefined, false],
+  ])('take the address %s for loopback: %s', (address, expected) => {
+    expect(isLoopbackAddress(address)).toBe(expected);
+  });
+
+  const outside = Object.values(networkInterfaces())
+    .flatMap((addresses) => addresses ?? [])
+    .find(({ family, internal }) => family === 'IPv4' && !internal)?.address;
+  test.skipIf(outside === undefined)('answer nobody who comes over a network, whatever host is named', async () => {
+    const { port } = await simulate({ host: '0.0.0.0' });
+    const url = `http://${outside}:${port}`;
+    for (const path of ['/control/state', '/'])
+      expect(await asked(`${url}${path}`, 'GET', { host: 'localhost' })).toBe(403);
+    expect(await asked(`${url}/inference-model-information/list`, 'GET', {})).toBe(200);
   });
 
   test('are not there when they are turned off', async () => {

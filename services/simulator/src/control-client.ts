@@ -31,7 +31,7 @@ export interface BalanceAfter {
 
 export interface PageOptions {
   readonly after?: number;
-  /** At most 10,000; 1,000 when it is left out. */
+  /** From 1 to 10,000; 1,000 when it is left out. A page of about 8 MiB ends before. */
   readonly limit?: number;
 }
 

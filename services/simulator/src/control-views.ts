@@ -3,7 +3,7 @@ import type { FaultRule } from './fault-rules.ts';
 import { type CallEntry, type LedgerEntry, showCall, showRender } from './records.ts';
 import type { World } from './world.ts';
 
-/** A page of a log. `next` is what to pass as `after` for the page that follows, null when there is none yet. */
+/** A page of a log: up to its limit, or fewer when they are large. `next` is what to pass as `after` for the page that follows, null when there is none yet. */
 export interface LogPage<T> {
   data: T[];
   next: number | null;
@@ -78,13 +78,28 @@ export function showState(world: World): SimulatorState {
   };
 }
 
+/** A page ends after about this many bytes of JSON: more would keep the process busy for long. */
+const PAGE_BYTES = 8 * 1024 * 1024;
+/** What an entry has besides what it repeats of its body: an estimate, in bytes. */
+const ENTRY_BYTES = 800;
+
+/** As many entries as the page has room for, and always one. @param repeats how often an entry has its body, about. */
+function fitting<T extends { readonly body: Buffer }>(entries: readonly T[], repeats: number): readonly T[] {
+  let bytes = 0;
+  const full = entries.findIndex(({ body }, i) => {
+    bytes += body.length * repeats + ENTRY_BYTES;
+    return i > 0 && bytes > PAGE_BYTES;
+  });
+  return full === -1 ? entries : entries.slice(0, full);
+}
+
 function nextOf(data: readonly { readonly seq: number }[], last: number): number | null {
   const seq = data.at(-1)?.seq;
   return seq === undefined || seq >= last ? null : seq;
 }
 
 export function showLedger(world: World, after: number, limit: number): LedgerPage {
-  const data = world.ledger.page(after, limit).map(showRender);
+  const data = fitting(world.ledger.page(after, limit), 2).map(showRender);
   const { balance } = world.account.snapshot();
   return {
     balance: creditsNumber(balance),
@@ -99,6 +114,6 @@ export function showLedger(world: World, after: number, limit: number): LedgerPa
 }
 
 export function showCalls(world: World, after: number, limit: number, bodies: boolean): CallPage {
-  const data = world.calls.page(after, limit).map((call) => showCall(call, bodies));
+  const data = fitting(world.calls.page(after, limit), bodies ? 2.4 : 1).map((call) => showCall(call, bodies));
   return { total: world.calls.last(), data, next: nextOf(data, world.calls.last()), dropped: world.calls.dropped() };
 }

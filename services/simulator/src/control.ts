@@ -1,12 +1,12 @@
 import type { Server } from 'node:http';
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import { balanceBody, keysBody, modelsBody } from './control-bodies.ts';
+import { refusalOf } from './control-guard.ts';
 import { showCalls, showLedger, showState } from './control-views.ts';
 import { creditsNumber, formatCredits, parseCredits } from './credits.ts';
 import { FaultRuleError, parseFaultRules } from './fault-rules.ts';
 import { type FormError, problemOf } from './form-problem.ts';
 import type { Painter } from './image/painter.ts';
-import { isLoopbackHost } from './loopback.ts';
 import { PAGE } from './page.ts';
 import { pictureOf } from './picture.ts';
 import { parametersOf } from './records.ts';
@@ -34,21 +34,21 @@ function bodyOf<T>(request: FastifyRequest, form: Form<T>): T {
 
 function pageOf(request: FastifyRequest): { after: number; limit: number; bodies: boolean } {
   const query = request.query as Readonly<Record<string, unknown>>;
-  const whole = (name: string, fallback: number, most: number) => {
+  const whole = (name: string, fallback: number, least: number, most: number) => {
     const value = query[name] ?? String(fallback);
-    if (typeof value !== 'string' || !/^\d{1,15}$/.test(value) || Number(value) > most)
-      throw new ControlRequestError(`${name} must be a whole number from 0 to ${most}.`);
+    if (typeof value !== 'string' || !/^\d{1,15}$/.test(value) || Number(value) < least || Number(value) > most)
+      throw new ControlRequestError(`${name} must be a whole number from ${least} to ${most}.`);
     return Number(value);
   };
   return {
-    after: whole('after', 0, Number.MAX_SAFE_INTEGER),
-    limit: whole('limit', USUAL_LIMIT, MOST_LIMIT),
+    after: whole('after', 0, 0, Number.MAX_SAFE_INTEGER),
+    limit: whole('limit', USUAL_LIMIT, 1, MOST_LIMIT),
     bodies: query.bodies === 'true',
   };
 }
 
 /**
- * The control endpoints and the page, which only loopback hosts reach. `server` is the one they listen on: what is theirs
+ * The control endpoints and the page, which only this machine reaches. `server` is the one they listen on: what is theirs
  * is told apart by its path before it comes here.
  */
 export function createControl(options: {
@@ -59,12 +59,12 @@ export function createControl(options: {
 }): FastifyInstance {
   const { world } = options;
   const app = Fastify({ serverFactory: () => options.server, bodyLimit: 16 * 1024 * 1024 });
-  // Only JSON: a page of another site can send plain text here without asking, but not JSON.
+  // Only JSON: a page of another site can send plain text without asking, and an old browser does not say whose it is.
   app.removeContentTypeParser('text/plain');
 
   app.addHook('onRequest', async (request, reply) => {
-    if (!isLoopbackHost(request.headers.host))
-      await reply.code(403).send({ error: 'The control endpoints answer on loopback hosts only, such as localhost.' });
+    const error = refusalOf(request.raw, request.routeOptions.url === '/');
+    if (error !== undefined) await reply.code(403).send({ error });
   });
   app.setErrorHandler(async (error: Error & { statusCode?: number }, _request, reply: FastifyReply) => {
     const status = error instanceof FaultRuleError ? 400 : (error.statusCode ?? 500);

@@ -16,8 +16,14 @@ const CREDITS_PATH = '/v1/get-user-credits';
 const CATALOGUE_PATH = '/inference-model-information/list';
 const MODEL_PATH = /^\/v1\/([^/]+)$/;
 
-/** What is logged of a path: a client's mistake must not fill the memory. */
+/** What is logged of a path and of a content type: a client's mistake must not fill the memory. */
 const LONGEST_PATH = 500;
+const LONGEST_TYPE = 200;
+
+/** The beginning of a text from the head of a request, as a copy: a slice would keep all of the text alive. */
+function beginning(text: string, most: number): string {
+  return Buffer.from(text.slice(0, most), 'latin1').toString('latin1');
+}
 
 function endpointOf(path: string): {
   readonly endpoint: Endpoint;
@@ -87,13 +93,14 @@ export function createUpstream(options: {
     const world = options.world();
     const path = (request.url ?? '/').split('?', 1)[0] ?? '/';
     const { endpoint, verb, slug } = endpointOf(path);
+    const contentType = request.headers['content-type'];
     const record = world.calls.push((seq) => ({
       seq,
       at: clock.now(),
       method: request.method ?? '',
-      path: path.slice(0, LONGEST_PATH),
+      path: beginning(path, LONGEST_PATH),
       endpoint,
-      contentType: request.headers['content-type'] ?? null,
+      contentType: contentType === undefined ? null : beginning(contentType, LONGEST_TYPE),
       body: Buffer.alloc(0),
       status: null,
       requestId: null,

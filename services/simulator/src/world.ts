@@ -20,8 +20,12 @@ import { createPromptCounter } from './prompt-counter.ts';
 import { createRateLimit } from './rate-limit.ts';
 import type { CallRecord, LedgerRecord } from './records.ts';
 
-/** What an entry takes besides its body: an estimate, in bytes. */
+/** What an entry takes besides the texts that its caller chose: an estimate, in bytes. */
 const ENTRY_BYTES = 600;
+
+function sizeOfCall({ body, path, contentType }: CallRecord): number {
+  return body.length + path.length + (contentType?.length ?? 0) + ENTRY_BYTES;
+}
 
 /**
  * Everything that a reset puts back to its start. A reset makes a new world; calls still in flight in the old one are
@@ -56,7 +60,7 @@ export function createWorld(options: SimulatorOptions, clock: Clock) {
     keys: createKeys(options.keys),
     models: createModels(options.models ?? [DEFAULT_MODEL], options.retiredModels ?? []),
     faults: createFaultBook({ seed, rules: parseFaultRules(options.faults ?? []) }),
-    calls: createBoundedLog<CallRecord>({ ...log, sizeOf: (call) => call.body.length + ENTRY_BYTES }),
+    calls: createBoundedLog<CallRecord>({ ...log, sizeOf: sizeOfCall }),
     ledger: createBoundedLog<LedgerRecord>({ ...log, sizeOf: (render) => render.body.length + ENTRY_BYTES }),
     /** Exact, also when entries were dropped. */
     billed: { count: 0, total: 0n },
