@@ -1,5 +1,8 @@
+import { createCanvas, fillRow } from '@renderyard/simulator/image/canvas';
+import { drawCaption } from '@renderyard/simulator/image/caption';
 import { padImage } from '@renderyard/simulator/image/padding';
 import { createPainter, type PictureInput } from '@renderyard/simulator/image/painter';
+import { createWords } from '@renderyard/simulator/image/words';
 import { IMAGE_FORMATS } from '@renderyard/simulator/parameters';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
@@ -93,23 +96,61 @@ test('any prompt can be drawn: markup, quotes, emoji, control characters, lone s
   );
 });
 
-test('the prompt is written on the picture: texts of one scene differ only at its foot', async () => {
-  const { drawCaption } = await import('@renderyard/simulator/image/caption');
-  const { createCanvas, fillRow } = await import('@renderyard/simulator/image/canvas');
-  const { createWords } = await import('@renderyard/simulator/image/words');
-  const draw = async (prompt: string) => {
-    const canvas = createCanvas(256, 256);
-    for (let y = 0; y < 256; y++) fillRow(canvas, y, [200, 200, 200]);
-    await drawCaption(canvas, prompt, 'seed 1', createWords());
-    return canvas.data;
+describe('the prompt on the picture', () => {
+  /** What a caption makes of a grey canvas: rows and columns that have pure white, which is what prompts are written in. */
+  const draw = async (
+    prompt: string,
+    width: number,
+    height: number,
+    facts = ['seed 98552302', `${width} x ${height}`],
+  ) => {
+    const canvas = createCanvas(width, height);
+    for (let y = 0; y < height; y++) fillRow(canvas, y, [200, 200, 200]);
+    await drawCaption(canvas, prompt, facts, createWords());
+    const { data } = canvas;
+    const white = (x: number, y: number) => data.readUIntBE((y * width + x) * 3, 3) === 0xffffff;
+    const rows = Array.from({ length: height }, (_, y) => y).filter((y) =>
+      Array.from({ length: width }, (_, x) => x).some((x) => white(x, y)),
+    );
+    const columns = Array.from({ length: width }, (_, x) => x).filter((x) => rows.some((y) => white(x, y)));
+    return { data, rows, columns };
   };
-  const [one, other] = [await draw('first'), await draw('other')];
-  expect(one.equals(other)).toBe(false);
-  const half = one.length / 2;
-  expect(one.subarray(0, half).every((byte) => byte === 200)).toBe(true);
-  const bright = (data: Buffer) => data.subarray(half).filter((byte) => byte === 255).length / 3;
-  expect(bright(one)).toBeGreaterThan(40);
-  expect(bright(await draw('a much longer text for it'))).toBeGreaterThan(3 * bright(one));
+
+  test('is at its foot, and is all that tells texts of one scene apart', async () => {
+    const [one, other] = [await draw('first', 256, 256), await draw('other', 256, 256)];
+    expect(one.data.equals(other.data)).toBe(false);
+    const half = one.data.length / 2;
+    expect(one.data.subarray(0, half).every((byte) => byte === 200)).toBe(true);
+    const bright = (data: Buffer) => data.subarray(half).filter((byte) => byte === 255).length / 3;
+    expect(bright(one.data)).toBeGreaterThan(40);
+    expect(bright((await draw('a much longer text for it', 256, 256)).data)).toBeGreaterThan(3 * bright(one.data));
+  });
+
+  test.each([
+    [64, 64],
+    [2048, 64],
+    [64, 2048],
+    [2048, 2048],
+    [1344, 768],
+  ])('of %i x %i can be read, short or long, and stays within its margins', async (width, height) => {
+    const margin = Math.max(2, Math.round(Math.min(width, height) / 64));
+    for (const prompt of ['a cat', 'a cat on a mat '.repeat(60)]) {
+      const { columns, rows } = await draw(prompt, width, height);
+      expect(rows.length).toBeGreaterThanOrEqual(5);
+      expect(columns.length).toBeGreaterThanOrEqual(12);
+      expect(rows[0]).toBeGreaterThanOrEqual(Math.floor(height * 0.4));
+      expect(columns[0]).toBe(margin);
+      expect(columns.at(-1)).toBeLessThan(width - margin);
+    }
+  });
+
+  test('has under it what fits of the facts, and nothing cut in two', async () => {
+    const same = async (width: number, facts: readonly string[], shown: readonly string[]) =>
+      (await draw('x', width, 64, [...facts])).data.equals((await draw('x', width, 64, [...shown])).data);
+    expect(await same(64, ['seed 7', '64 x 64'], ['seed 7'])).toBe(true);
+    expect(await same(64, ['seed 98552302', '64 x 64'], [])).toBe(true);
+    expect(await same(200, ['seed 7', '200 x 64'], ['seed 7'])).toBe(false);
+  });
 });
 
 test('an aspect ratio chooses the size, and width and height count only with custom', async () => {

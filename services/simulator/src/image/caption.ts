@@ -80,6 +80,17 @@ async function fitCaption(text: string, canvas: Canvas, room: number, reserved: 
   return { rows: [], scale: 1 };
 }
 
+/** As many of the parts as fit in one line, with hyphens between them; none on a picture that is too narrow for the first. */
+function fitFooter(parts: readonly string[], room: number, scale: number): string {
+  let line = '';
+  for (const part of parts) {
+    const longer = line === '' ? part : `${line} - ${part}`;
+    if (longer.length * ADVANCE * scale > room) break;
+    line = longer;
+  }
+  return line;
+}
+
 /** Text without what has no place on a line: control characters become spaces, lone surrogates a replacement sign. */
 function clean(text: string): string {
   return text
@@ -89,29 +100,33 @@ function clean(text: string): string {
 }
 
 /**
- * Writes the prompt over the foot of the picture, as large as it fits, and a small line under it. What does not fit at
- * the smallest scale is cut, and ends in three dots. Pictures too small for a line of text stay without one.
+ * Writes the prompt over the foot of the picture, as large as it fits, and a small line of `facts` (of ASCII) under it, as
+ * many as there is room for. A prompt that does not fit at the smallest scale is cut, and ends in three dots.
  */
-export async function drawCaption(canvas: Canvas, prompt: string, footer: string, words: Words): Promise<void> {
+export async function drawCaption(
+  canvas: Canvas,
+  prompt: string,
+  facts: readonly string[],
+  words: Words,
+): Promise<void> {
   const { width, height } = canvas;
-  const margin = Math.max(2, Math.round(width / 64));
+  const margin = Math.max(2, Math.round(Math.min(width, height) / 64));
   const room = width - 2 * margin;
   const small = Math.max(1, Math.floor(Math.min(width, height) / 512));
-  const { rows, scale } = await fitCaption(clean(prompt), canvas, room, 2 * margin + LINE_HEIGHT * small, words);
+  const footer = fitFooter(facts, room, small);
+  const footHeight = footer === '' ? 0 : LINE_HEIGHT * small;
+  const { rows, scale } = await fitCaption(clean(prompt), canvas, room, 2 * margin + footHeight, words);
   const captionHeight = rows.length * LINE_HEIGHT * scale;
-  const top = height - captionHeight - LINE_HEIGHT * small - 2 * margin;
+  const top = height - captionHeight - footHeight - 2 * margin;
   for (let y = Math.max(0, top); y < height; y++) blendSpan(canvas, y, 0, width, SHADE, 0.62);
-  for (const [i, row] of rows.entries()) {
+  const drawRow = (row: readonly Word[], y: number, size: number, colour: Colour) => {
     let left = margin;
     for (const word of row) {
-      drawWord(canvas, word, left, top + margin + i * LINE_HEIGHT * scale, scale, INK);
-      left += word.width + ADVANCE * scale;
+      drawWord(canvas, word, left, y, size, colour);
+      left += word.width + ADVANCE * size;
     }
-  }
-  const footRows = await layOut(footer, Number.MAX_SAFE_INTEGER, 1, small, words);
-  let left = margin;
-  for (const word of footRows?.[0] ?? []) {
-    drawWord(canvas, word, left, height - margin - LINE_HEIGHT * small, small, FAINT);
-    left += word.width + ADVANCE * small;
-  }
+  };
+  for (const [i, row] of rows.entries()) drawRow(row, top + margin + i * LINE_HEIGHT * scale, scale, INK);
+  const footRows = await layOut(footer, room, 1, small, words);
+  drawRow(footRows?.[0] ?? [], height - margin - LINE_HEIGHT * small, small, FAINT);
 }

@@ -54,7 +54,7 @@ export function createPainter(): Painter {
       .update(JSON.stringify([input.prompt, input.seed, input.variant]))
       .digest();
     drawScene(canvas, createStream(digest.readUInt32BE(0)));
-    await drawCaption(canvas, input.prompt, `seed ${input.seed} - ${input.width} x ${input.height}`, words);
+    await drawCaption(canvas, input.prompt, [`seed ${input.seed}`, `${input.width} x ${input.height}`], words);
     const image = await encode(canvas.data, input);
     return padImage(image, input.format, input.atLeastBytes ?? 0);
   };
