@@ -401,6 +401,19 @@ describe('a rule', () => {
     expect((await render('x')).status).toBe(502);
   });
 
+  test('without an id gets one that no other has, in force or in the same list', async () => {
+    const { control, url } = await simulate({ faults: [{ id: 'fault-2', effect: failing }] });
+    const first = [await control.fault({ effect: failing }), await control.fault({ effect: failing })];
+    expect(first).toEqual(['fault-1', 'fault-3']);
+    const response = await fetch(`${url}/control/faults`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify([{ effect: failing }, { id: 'fault-4', effect: failing }, { effect: failing }]),
+    });
+    expect(await response.json()).toEqual({ ids: ['fault-5', 'fault-4', 'fault-6'] });
+    expect(await control.faults()).toHaveLength(6);
+  });
+
   test('does not see calls that are refused anyway', async () => {
     const { control, render, post } = await simulate();
     await control.fault({ times: 1, effect: failing });

@@ -1,5 +1,6 @@
 import type { Clock } from '@renderyard/shared/clock';
 import { createLatency, type LatencyOptions } from '@renderyard/simulator/latency';
+import { startSimulator } from '@renderyard/simulator/simulator';
 import { expect, test } from 'vitest';
 import { simulate } from './simulate.ts';
 
@@ -52,4 +53,27 @@ test('a render takes its time, and says so', async () => {
   const response = await render('x');
   expect(performance.now() - startedAt).toBeGreaterThanOrEqual(119);
   expect(Number(response.headers.get('x-generation-time'))).toBeGreaterThanOrEqual(0.119);
+});
+
+test.each([
+  [1000, 999],
+  [0, 100],
+  [0, 0],
+])('a median of %i with a 95th percentile of %i is refused at the start', async (latencyMs, latencyP95Ms) => {
+  await expect(startSimulator({ latencyMs, latencyP95Ms })).rejects.toThrow(
+    `SIMULATOR_LATENCY_MS), and the median above 0, but they are ${latencyP95Ms} and ${latencyMs} ms`,
+  );
+});
+
+test('a 95th percentile far above the median is kept, and nothing takes ten times as long', () => {
+  const { latency } = latencyAt({ medianMs: 10, p95Ms: 10_000 });
+  const sorted = Array.from({ length: 2000 }, (_, i) => latency.of('m', `prompt ${i}`, 1)).sort((a, b) => a - b);
+  expect(sorted[1900]).toBeGreaterThan(5000);
+  expect(sorted[1900]).toBeLessThan(20_000);
+  expect(sorted.at(-1)).toBe(100_000);
+});
+
+test('a 95th percentile that is the median makes all renders take that', () => {
+  const { latency } = latencyAt({ p95Ms: 1000 });
+  expect(['a', 'b'].map((prompt) => latency.of('m', prompt, 1))).toEqual([1000, 1000]);
 });

@@ -96,7 +96,7 @@ export function createControl(options: {
   app.get('/control/faults', async () => ({ data: world().faults.list() }));
   app.post('/control/faults', async (request, reply) => {
     const rules = parseFaultRules(request.body);
-    return reply.code(201).send({ ids: rules.map((rule) => world().faults.add(rule)) });
+    return reply.code(201).send({ ids: world().faults.add(rules) });
   });
   app.delete('/control/faults', async () => ({ removed: world().faults.remove() }));
   app.delete<{ Params: { id: string } }>('/control/faults/:id', async (request) => ({

@@ -56,9 +56,14 @@ export function createFaultBook(options: { readonly seed: number; readonly rules
   let entries: Entry[] = [];
   let named = 0;
 
-  const add = (rule: FaultRule): string => {
-    named += 1;
-    const id = rule.id ?? `fault-${named}`;
+  /** The numbers go on, so that runs with the same rules draw the same; `taken` are ids that others have. */
+  const nextId = (taken: ReadonlySet<string | undefined>): string => {
+    do named += 1;
+    while (taken.has(`fault-${named}`));
+    return `fault-${named}`;
+  };
+
+  const addAs = (id: string, rule: FaultRule) => {
     const { prompt, prompt_matches, ordinals } = rule.match ?? {};
     const entry: Entry = {
       id,
@@ -70,9 +75,15 @@ export function createFaultBook(options: { readonly seed: number; readonly rules
       used: 0,
     };
     entries = [...entries.filter((other) => other.id !== id), entry].slice(-MOST_RULES);
-    return id;
   };
-  for (const rule of options.rules) add(rule);
+
+  const add = (rules: readonly FaultRule[]): string[] => {
+    const given = new Set([...rules, ...entries].map(({ id }) => id));
+    const ids = rules.map(({ id }) => id ?? nextId(given));
+    for (const [i, rule] of rules.entries()) addAs(ids[i] ?? '', rule);
+    return ids;
+  };
+  add(options.rules);
 
   const take = (entry: Entry, prompt: string): boolean => {
     const { times, per_prompt } = entry.rule;
@@ -84,7 +95,10 @@ export function createFaultBook(options: { readonly seed: number; readonly rules
   };
 
   return {
-    /** Adds a rule after the others; one with the same id takes the place of the earlier. Returns its id. */
+    /**
+     * Adds rules after the others; one with an id that an earlier rule has takes that one's place. Returns their ids: a rule
+     * without gets one that no other has.
+     */
     add,
     /** Takes a rule out, or all of them. Returns how many there were. */
     remove: (id?: string): number => {

@@ -20,7 +20,7 @@ export interface SimulatorOptions {
   readonly priceNoise?: number | undefined;
   /** The median of a render's time in milliseconds. Default 0. */
   readonly latencyMs?: number | undefined;
-  /** The 95th percentile; left out, all renders take the median. */
+  /** The 95th percentile, at least the median; left out, all renders take the median. */
   readonly latencyP95Ms?: number | undefined;
   readonly coldStartMs?: number | undefined;
   /** Default 300,000. */

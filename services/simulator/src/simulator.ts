@@ -41,7 +41,8 @@ function listen(server: Server, port: number, host: string): Promise<string> {
 /**
  * Starts a simulator of the upstream's v1. Without options it takes a free port on 127.0.0.1, answers at once, and has a
  * balance of 10 credits.
- * @throws what `listen` of `node:net` does, such as EADDRINUSE.
+ * @throws what `listen` of `node:net` does, such as EADDRINUSE; a FaultRuleError for a rule that cannot be used, and a
+ * RangeError for latencies that no distribution has.
  */
 export async function startSimulator(options: SimulatorOptions = {}, logger?: Logger): Promise<Simulator> {
   let world = createWorld(options, systemClock);
