@@ -17,22 +17,40 @@ export const PAGE = `<!DOCTYPE html>
   table { border-collapse: collapse; width: 100%; background: #fff }
   td, th { text-align: left; padding: .3rem .6rem; border-bottom: 1px solid #e6eaee; font-variant-numeric: tabular-nums }
   td:last-child { max-width: 30rem; overflow: hidden; text-overflow: ellipsis; white-space: nowrap }
+  .wide { overflow-x: auto }
+  [role=alert] { background: #fdecea; border: 1px solid #e0a8a2; border-radius: 8px; padding: .5rem 1rem }
+  [hidden] { display: none }
+  @media (max-width: 40rem) {
+    td, th { padding: .25rem; font-size: .8rem; vertical-align: top; overflow-wrap: anywhere }
+    td:first-child { min-width: 5rem } th { overflow-wrap: normal }
+    td:last-child { white-space: normal; min-width: 6rem; max-height: 4rem }
+  }
 </style>
 </head>
 <body>
 <h1>Renderyard simulator</h1>
 <p>It stands in for the upstream: pictures are drawn here, and credits are play money.</p>
+<p id="dead" role="alert" hidden>The simulator does not answer. What stands here is how it was when it last did.</p>
 <dl id="state"></dl>
 <h2>Last pictures</h2><div id="pictures"></div>
 <h2>Last calls</h2>
-<table><thead><tr><th>Time</th><th>Status</th><th>Answer</th><th>Fault</th><th>Prompt</th></tr></thead><tbody id="calls"></tbody></table>
+<div class="wide"><table><thead><tr><th>Time</th><th>Status</th><th>Answer</th><th>Fault</th><th>Prompt</th></tr></thead><tbody id="calls"></tbody></table></div>
 <script>
   const at = (id) => document.getElementById(id);
   const make = (tag, text) => Object.assign(document.createElement(tag), { textContent: text ?? '' });
-  const get = async (path) => (await fetch(path)).json();
+  const get = async (path) => {
+    const response = await fetch(path, { signal: AbortSignal.timeout(10000) });
+    if (!response.ok) throw new Error(path + ' answered ' + response.status);
+    return response.json();
+  };
   const shown = new Set();
+  let startedAt = '';
   async function refresh() {
     const state = await get('/control/state');
+    if (state.started_at !== startedAt) {
+      // After a reset or a new start nothing of before is there any more, the pictures least of all.
+      startedAt = state.started_at; shown.clear(); at('pictures').replaceChildren();
+    }
     const facts = { Balance: state.balance_exact, Billed: state.billed_total_exact, Renders: state.billed_count,
       Calls: state.calls, 'In flight': state.in_flight, Faults: state.faults };
     at('state').replaceChildren(...Object.entries(facts).map(([name, value]) => {
@@ -50,11 +68,12 @@ export const PAGE = `<!DOCTYPE html>
     const calls = await get('/control/calls?limit=20&after=' + Math.max(0, state.calls - 20));
     at('calls').replaceChildren(...calls.data.reverse().map((call) => {
       const row = make('tr');
-      for (const text of [call.at.slice(11, 23), call.status ?? '-', call.answer, call.fault ?? '', call.prompt ?? call.path])
+      for (const text of [call.at.slice(11, 23), call.status ?? '-', call.answer, call.fault ?? '', call.prompt?.slice(0, 300) ?? call.path])
         row.append(make('td', text));
       return row; }));
   }
-  const loop = () => refresh().catch(() => undefined).finally(() => setTimeout(loop, 2000));
+  const loop = () => refresh().then(() => { at('dead').hidden = true; }, () => { at('dead').hidden = false; })
+    .finally(() => setTimeout(loop, 2000));
   loop();
 </script>
 </body>
