@@ -1,4 +1,5 @@
-import { createLogger, redact } from '@renderyard/shared/logger';
+import { createLogger } from '@renderyard/shared/logger';
+import { redact } from '@renderyard/shared/redact';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 

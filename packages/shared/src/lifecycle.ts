@@ -36,7 +36,7 @@ export function createLifecycle(options: {
 }): Lifecycle {
   const { phases, logger } = options;
   let stopped: Promise<void> | undefined;
-  let firstSignalAt = 0;
+  let firstSignalAt: number | undefined;
 
   const runPhases = async (reason: string) => {
     logger.info({ reason }, 'stopping');
@@ -72,18 +72,22 @@ export function createLifecycle(options: {
 
   const onSignal = (signal: string) => {
     const now = performance.now();
-    if (stopped !== undefined) {
+    if (firstSignalAt !== undefined) {
       if (now - firstSignalAt > SAME_SIGNAL_MS) options.process.exit(1);
       return;
     }
     firstSignalAt = now;
-    lifecycle.stop(signal).then(
+    end(signal);
+  };
+  const end = (reason: string) => {
+    lifecycle.stop(reason).then(
       () => options.process.exit(0),
       () => options.process.exit(1),
     );
   };
   options.process.on('SIGTERM', () => onSignal('SIGTERM'));
   options.process.on('SIGINT', () => onSignal('SIGINT'));
-  options.process.on('disconnect', () => onSignal('the parent process is gone'));
+  // No second signal: a parent that ends while we stop has nothing more to say.
+  options.process.on('disconnect', () => end('the parent process is gone'));
   return lifecycle;
 }

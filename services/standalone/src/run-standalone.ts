@@ -1,7 +1,8 @@
 import { join, resolve } from 'node:path';
 import { systemClock } from '@renderyard/shared/clock';
 import { createLifecycle } from '@renderyard/shared/lifecycle';
-import { createLogger, redact } from '@renderyard/shared/logger';
+import { createLogger } from '@renderyard/shared/logger';
+import { redact } from '@renderyard/shared/redact';
 import { type Environment, SettingsError } from '@renderyard/shared/settings';
 import { greet } from './greeting.ts';
 import { createLogRelay } from './log-relay.ts';

@@ -54,7 +54,7 @@ else
     -- Readings under load err on the low side: let calls in flight end, ask for the balance, and only then hold.
     if in_flight > 0 then return cjson.encode({ verdict = 'wait', reason = 'drain', ms = 250 }) end
     if probed ~= seq then return cjson.encode({ verdict = 'probe' }) end
-    set_hold('credits', { detail = 'The credits left are kept: another image would go below the floor. Work goes on after a top-up.' }, now)
+    set_hold('credits', { detail = 'The credits left are kept: another image would go below the floor. Work goes on after a top-up.', estimate = estimate }, now)
     return cjson.encode({ verdict = 'hold', name = 'credits' })
   end
 end
@@ -79,7 +79,7 @@ for name, hold in pairs(trials) do
 end
 redis.call('ZADD', P .. 'slots', now + a.lease_ms, a.call)
 redis.call('HSET', P .. 'calls', a.call, cjson.encode({
-  job = a.job, worker = a.worker, model = a.model, class = a.class, estimate = estimate,
+  job = a.job, worker = a.worker, model = a.model, class = a.class, estimate = estimate, guess = a.estimate,
   started_at = now, resolve_after = now + a.resolve_ms, seq = seq, trial = trial,
 }))
 redis.call('HINCRBY', P .. 'credits', 'reserved', estimate)

@@ -58,10 +58,12 @@ local function settle(id, settlement, now)
   end
   local cost = settlement.cost or entry.estimate
   spend(cost, entry.resolved)
-  if settlement.cost and entry.class then
-    -- The next of its class is expected to cost what this one did, or a little less than the dearest seen lately.
+  if settlement.cost and settlement.cost > 0 and entry.class then
+    -- The next of its class is expected to cost what this one did, or a little less than the dearest seen lately. A cost
+    -- far above what was set, or of nothing, is more likely garbage: it is counted, but little is learned from it.
     local learned = tonumber(redis.call('HGET', P .. 'estimates', entry.class) or '0')
-    redis.call('HSET', P .. 'estimates', entry.class, math.max(cost, math.floor(learned * 0.98)))
+    local expected = math.max(cost, math.floor(learned * 0.98))
+    redis.call('HSET', P .. 'estimates', entry.class, math.min(expected, entry.guess * 100))
   end
   return cost - charged
 end

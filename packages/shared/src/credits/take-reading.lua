@@ -17,7 +17,7 @@ if balance then
   local hold = redis.call('HGET', P .. 'holds', 'credits')
   if hold then
     hold = cjson.decode(hold)
-    local enough = a.floor + a.estimate
+    local enough = a.floor + math.max(a.estimate, hold.estimate or 0)
     -- What was held because the balance could not be read owes no margin.
     if not hold.unread then enough = math.max(a.resume, enough) end
     -- A refusal that the balance cannot explain (a team's spend limit) is tried, not read: its hold has a trial.

@@ -1,4 +1,4 @@
-import { redact } from '../logger.ts';
+import { redact } from '../redact.ts';
 import { StoreError, type StoreErrorKind } from './store-error.ts';
 
 /** What the errors of an S3 client have in common; each field may be missing. */

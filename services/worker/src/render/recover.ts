@@ -1,4 +1,3 @@
-import { nanocredits } from '@renderyard/shared/credits/amount';
 import type { Job } from '@renderyard/shared/job/job';
 import type { LostCall } from '@renderyard/shared/job/job-store';
 import type { Ending } from './ending.ts';
@@ -15,7 +14,7 @@ export async function recover(job: Job, lost: LostCall, deps: RenderDependencies
   if (found === 'unreadable') return { kind: 'deferred', reason: 'hold', afterMs: HOLD_WAIT_MS };
   const call = {
     id: lost.call,
-    settlement: { kind: 'spent' as const, cost: found?.cost === undefined ? undefined : nanocredits(found.cost) },
+    settlement: { kind: 'spent' as const, cost: found?.cost },
   };
   if (found !== undefined) {
     deps.logger.warn(

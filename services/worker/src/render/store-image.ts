@@ -1,5 +1,5 @@
 import type { Clock } from '@renderyard/shared/clock';
-import { toCredits } from '@renderyard/shared/credits/amount';
+import { type Nanocredits, parseCredits, toCredits } from '@renderyard/shared/credits/amount';
 import type { Ledger } from '@renderyard/shared/credits/ledger';
 import { type Image, imageKey, type Job } from '@renderyard/shared/job/job';
 import type { Logger } from '@renderyard/shared/logger';
@@ -107,16 +107,12 @@ export function imageMetadata(job: Job, call: string, image: ReceivedImage, fact
 export async function findImage(
   job: Job,
   store: Store,
-): Promise<{ readonly image: Image; readonly call: string; readonly cost: number | undefined } | undefined> {
+): Promise<{ readonly image: Image; readonly cost: Nanocredits | undefined } | undefined> {
   for await (const { key } of store.list(`${imageKey(job.id)}.`, { limit: 5 })) {
     const info = await store.head(key);
     const image = info && imageOf(info, job.id);
     if (info === undefined || image === undefined) continue;
-    return {
-      image,
-      call: info.metadata.call ?? '',
-      cost: info.metadata.cost === undefined ? undefined : Number(info.metadata.cost),
-    };
+    return { image, cost: parseCredits(info.metadata.cost ?? '', 'up') };
   }
   return undefined;
 }

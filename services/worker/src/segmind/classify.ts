@@ -1,10 +1,10 @@
-import { redact } from '@renderyard/shared/logger';
+import { redact } from '@renderyard/shared/redact';
 import type { AnswerFacts, Outcome } from './outcome.ts';
 
 /** Longest part of an upstream message that is shown to a client. */
 const MOST_SHOWN = 300;
 
-const CREDITS = /credit|balance|insufficient|payment|billing|fund/i;
+const CREDITS = /credit|insufficient|payment|billing|\bbalance\b|\bfunds?\b/i;
 const SPEND_LIMIT =
   /(spend|spending|budget|usage)[\s_-]*(limit|cap)|limit.*(team|organi[sz]ation)|(team|organi[sz]ation).*limit/i;
 const CONTENT_TYPE = /content[\s_-]?type|media[\s_-]?type|not acceptable/i;
