@@ -13,7 +13,7 @@ describe('the calls', () => {
     const strange = ' \u0000 "quotes" <b>&amp;</b> e\u0301 é 👩‍👧 \u2028\ufeff ';
     const bodies = [
       JSON.stringify({ ...SMALL, prompt: strange }),
-      `{ "prompt" : "\\u00e9\\ud83d\\ude00\\ud800", "steps":1e1, "base64": false, "width":64,"height":64 }\n`,
+      `{ "prompt" : "\\u00e9\\ud83d\\ude00\\ud800", "steps":1e1, "sampler":"euler","scheduler":"simple", "base64": false, "width":64,"height":64 }\n`,
       '{"prompt": 5}',
       'no json',
     ];

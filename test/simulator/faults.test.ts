@@ -427,6 +427,7 @@ describe('a rule', () => {
     const message = 'No credits found for the user';
     await control.fault({ match: { endpoint: 'credits' }, times: 1, effect: { kind: 'status', status: 404, message } });
     const ask = () => fetch(`${url}/v1/get-user-credits`, { headers: { 'x-api-key': KEY } });
+    expect((await fetch(`${url}/v1/get-user-credits`, { headers: { 'x-api-key': 'wrong' } })).status).toBe(401);
     const first = await ask();
     expect([first.status, await first.json()]).toEqual([404, { error: message }]);
     expect((await ask()).status).toBe(200);

@@ -2,10 +2,11 @@ import { type RenderParameters, readParameters, SAMPLERS, SCHEDULERS } from '@re
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { anyText } from './any-text.ts';
+import { REQUIRED } from './simulate.ts';
 
 /** What the check says: a status, or undefined when it takes the parameters. */
 const statusOf = (more: Record<string, unknown>) => {
-  const read = readParameters({ prompt: 'x', ...more });
+  const read = readParameters({ ...REQUIRED, prompt: 'x', ...more });
   return 'refusal' in read ? read.refusal.status : undefined;
 };
 
@@ -79,15 +80,20 @@ test('a wrong range is told before an unknown word', () => {
 test('any prompt that is not empty is taken as it is', () => {
   fc.assert(
     fc.property(anyText(500), (prompt) => {
-      const read = readParameters({ prompt });
+      const read = readParameters({ ...REQUIRED, prompt });
       return 'parameters' in read && read.parameters.prompt === prompt;
     }),
   );
   expect(['', null, 5, ['x']].map((prompt) => statusOf({ prompt }))).toEqual([422, 422, 422, 422]);
 });
 
+test.each(['prompt', 'sampler', 'scheduler'])('without %s a call is refused', (name) => {
+  const { [name]: _left, ...others }: Record<string, unknown> = { ...REQUIRED, prompt: 'x' };
+  expect(readParameters(others)).toEqual({ refusal: { status: 422, message: `${name} is required.` } });
+});
+
 test('what is left out has the default of the upstream', () => {
-  expect(readParameters({ prompt: 'x' })).toEqual({
+  expect(readParameters({ ...REQUIRED, prompt: 'x' })).toEqual({
     parameters: {
       prompt: 'x',
       negative_prompt: 'low quality, blurry',
@@ -109,5 +115,7 @@ test('what is left out has the default of the upstream', () => {
 
 test('names that objects have by themselves are no parameters', () => {
   for (const name of ['__proto__', 'constructor', 'toString'])
-    expect(readParameters(JSON.parse(`{"prompt":"x","${name}":1}`))).toMatchObject({ refusal: { status: 422 } });
+    expect(readParameters(JSON.parse(`{"prompt":"x","sampler":"euler","scheduler":"simple","${name}":1}`))).toEqual({
+      refusal: { status: 422, message: `${name} is not a parameter of this model.` },
+    });
 });

@@ -8,7 +8,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { anyText } from './any-text.ts';
 import { decode } from './decode.ts';
-import { simulate } from './simulate.ts';
+import { REQUIRED, simulate } from './simulate.ts';
 
 const painter = createPainter();
 const input: PictureInput = {
@@ -156,7 +156,9 @@ describe('the prompt on the picture', () => {
 test('an aspect ratio chooses the size, and width and height count only with custom', async () => {
   const { post } = await simulate();
   const sizeOf = async (body: object) => {
-    const { width, height } = await decode(await (await post({ prompt: 'x', base64: false, ...body })).bytes());
+    const { width, height } = await decode(
+      await (await post({ ...REQUIRED, prompt: 'x', base64: false, ...body })).bytes(),
+    );
     return [width, height];
   };
   expect(await sizeOf({ aspect_ratio: '16:9', width: 64, height: 64 })).toEqual([1344, 768]);

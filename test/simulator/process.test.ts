@@ -4,7 +4,7 @@ import { readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createControlClient } from '@renderyard/simulator/control-client';
-import { SIMULATOR_SETTINGS } from '@renderyard/simulator/settings';
+import { readFaultSettings, SIMULATOR_SETTINGS } from '@renderyard/simulator/settings';
 import { startSimulator } from '@renderyard/simulator/simulator';
 import { expect, onTestFinished, test } from 'vitest';
 import { simulate } from './simulate.ts';
@@ -45,7 +45,7 @@ test('the program says where it listens, takes its faults from a file, and stops
   const hung = fetch(`${message.url}/v1/stable-diffusion-3.5-large-txt2img`, {
     method: 'POST',
     headers: { 'x-api-key': 'SG_1', 'content-type': 'application/json' },
-    body: '{"prompt":"x"}',
+    body: '{"prompt":"x","sampler":"euler","scheduler":"simple"}',
   }).catch(() => 'cut');
   while ((await control.calls()).data[0]?.fault !== 'filed');
   child.kill('SIGTERM');
@@ -68,6 +68,26 @@ test('the program names every setting that is wrong, and does not start', async 
   const { child, written } = start({ SIMULATOR_BALANCE: '1e3', SIMULATOR_PORT: '70000', SIMULATOR_FAULTS: '[{}]' });
   expect(await ended(child)).toBe(1);
   for (const name of ['SIMULATOR_BALANCE', 'SIMULATOR_PORT', 'SIMULATOR_FAULTS']) expect(written.err).toContain(name);
+});
+
+test('faults that cannot be read are told with their reason, of the environment and of the file at once', async () => {
+  const file = join(tmpdir(), `renderyard-wrong-faults-${process.pid}.json`);
+  onTestFinished(() => rm(file, { force: true }));
+  await writeFile(file, '[{"effect":{"kind":"hang"},"tims":3}]');
+  await expect(
+    readFaultSettings({ SIMULATOR_FAULTS: '[{"effect":{"kind":"explode"}}]', SIMULATOR_FAULTS_FILE: file }),
+  ).rejects.toMatchObject({
+    problems: [
+      expect.stringMatching(/^SIMULATOR_FAULTS cannot be used\. .* a kind that is one of none, status/),
+      `SIMULATOR_FAULTS_FILE, the file ${file}, cannot be used. A fault rule is wrong at /tims: it is not a field that there is.`,
+    ],
+  });
+  await expect(readFaultSettings({ SIMULATOR_FAULTS: '{"effect"' })).rejects.toThrow(
+    /SIMULATOR_FAULTS must be JSON, .*position/,
+  );
+  await expect(readFaultSettings({ SIMULATOR_FAULTS_FILE: `${file}.not` })).rejects.toThrow(
+    /SIMULATOR_FAULTS_FILE must name a file that can be read: ENOENT.*not'/,
+  );
 });
 
 test('closing cuts hung calls at once and lets go of the port', async () => {

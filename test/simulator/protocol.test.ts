@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
-import { KEY, MODEL, type Simulated, SMALL, simulate } from './simulate.ts';
+import { KEY, MODEL, REQUIRED, type Simulated, SMALL, simulate } from './simulate.ts';
 import { exchange, rawRequest, split } from './wire.ts';
 
 const good = { ...SMALL, prompt: 'a lighthouse' };
@@ -28,6 +28,7 @@ const REFUSALS: readonly (readonly [string, (simulator: Simulated) => Promise<Re
   ['another content type', (s) => s.post(good, { 'content-type': 'text/plain' }), 406, /content type/],
   ['a sampler that it does not know', (s) => s.post({ ...good, sampler: 'ddim' }), 406, /parameter sampler/],
   ['a price above the balance', (s) => s.post({ ...good, width: 2048, height: 2048 }), 406, /Not enough credits/],
+  ['no sampler', (s) => s.post({ ...good, sampler: undefined }), 422, /sampler is required/],
   ['no prompt', (s) => s.post(SMALL), 422, /prompt is required/],
   ['a number as text', (s) => s.post({ ...good, steps: '30' }), 422, /steps must be an integer from 10 to 70/],
   ['a misspelt parameter', (s) => s.post({ ...good, step: 30 }), 422, /step is not a parameter/],
@@ -98,13 +99,15 @@ describe('a refused call', () => {
     expect((await render('a')).status).toBe(200);
     const response = await render('b');
     expect([response.status, await response.json()]).toEqual([406, { error: expect.stringMatching(/spend limit/) }]);
+    // What is left of it is enough for a call that costs less.
+    expect((await render('c', { steps: 10 })).status).toBe(200);
   });
 });
 
 describe('a render', () => {
   test('answers raw bytes and all headers when base64 is false', async () => {
     const { control, post } = await simulate();
-    const response = await post({ prompt: 'a lighthouse', base64: false });
+    const response = await post({ ...REQUIRED, prompt: 'a lighthouse', base64: false });
     expect(response.status).toBe(200);
     const image = Buffer.from(await response.arrayBuffer());
     const { data } = await control.ledger();
@@ -123,7 +126,7 @@ describe('a render', () => {
         seed: 98_552_302,
         width: 1024,
         height: 1024,
-        parameters: { prompt: 'a lighthouse', base64: false },
+        parameters: { ...REQUIRED, prompt: 'a lighthouse', base64: false },
         image_sha256: createHash('sha256').update(image).digest('hex'),
         image_bytes: image.length,
         answer: 'whole',

@@ -5,8 +5,11 @@ import { onTestFinished } from 'vitest';
 export const MODEL = 'stable-diffusion-3.5-large-txt2img';
 export const KEY = 'SG_0123456789abcdef';
 
+/** What every call must have besides its prompt. */
+export const REQUIRED = { sampler: 'euler', scheduler: 'sgm_uniform' } as const;
+
 /** A small render: tests that do not look at pictures have no use for large ones. */
-export const SMALL = { width: 64, height: 64, steps: 30, base64: false } as const;
+export const SMALL = { ...REQUIRED, width: 64, height: 64, steps: 30, base64: false } as const;
 
 /** A simulator for one test, closed when the test is over, with a client for its control endpoints. */
 export async function simulate(options: SimulatorOptions = {}) {

@@ -1,3 +1,4 @@
+import type { IncomingMessage } from 'node:http';
 import { type Answer, errorAnswer, NOT_ACCEPTABLE, statusAnswer } from './answer.ts';
 import { type RenderParameters, readParameters } from './parameters.ts';
 import type { CallEnd, CallRecord } from './records.ts';
@@ -14,11 +15,17 @@ export interface RenderCall {
   settle?: (end: CallEnd) => void;
 }
 
+/** The key that a call comes with, when it works. */
+export function keyOf(world: World, { headers }: IncomingMessage): string | undefined {
+  const key = headers['x-api-key'];
+  return typeof key === 'string' && world.keys.works(key) ? key : undefined;
+}
+
 /** What is wrong with a call before its parameters are looked at. */
 function refuse(world: World, { exchange, slug }: RenderCall): Answer | undefined {
   const { headers } = exchange.request;
-  const key = headers['x-api-key'];
-  if (typeof key !== 'string' || !world.keys.works(key)) return statusAnswer(401);
+  const key = keyOf(world, exchange.request);
+  if (key === undefined) return statusAnswer(401);
   const model = world.models.find(slug);
   if (model !== 'known') return statusAnswer(model === 'retired' ? 410 : 404);
   if (!world.keys.allows(key, slug)) return statusAnswer(403);

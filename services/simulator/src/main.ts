@@ -1,13 +1,15 @@
-import { readFile } from 'node:fs/promises';
 import { createLifecycle } from '@renderyard/shared/lifecycle';
 import { createLogger, LOG_LEVELS } from '@renderyard/shared/logger';
 import { oneOf, readSettings } from '@renderyard/shared/settings';
-import { parseFaultRules } from './fault-rules.ts';
-import { SIMULATOR_SETTINGS } from './settings.ts';
+import { allOf, readFaultSettings, SIMULATOR_SETTINGS } from './settings.ts';
 import { type Simulator, startSimulator } from './simulator.ts';
 
 async function run(): Promise<void> {
-  const settings = readSettings(process.env, { ...SIMULATOR_SETTINGS, LOG_LEVEL: oneOf(LOG_LEVELS, 'info') });
+  const { env } = process;
+  const [settings, faults] = await allOf([
+    (async () => readSettings(env, { ...SIMULATOR_SETTINGS, LOG_LEVEL: oneOf(LOG_LEVELS, 'info') }))(),
+    readFaultSettings(env),
+  ]);
   const logger = createLogger({
     service: 'simulator',
     level: settings.LOG_LEVEL,
@@ -19,8 +21,6 @@ async function run(): Promise<void> {
     process,
     phases: () => [{ name: 'close', deadlineMs: 5_000, stop: () => simulator?.close() }],
   });
-  const file = settings.SIMULATOR_FAULTS_FILE;
-  const filed = file === undefined ? [] : parseFaultRules(JSON.parse(await readFile(file, 'utf8')));
   simulator = await startSimulator(
     {
       host: settings.SIMULATOR_HOST,
@@ -39,7 +39,7 @@ async function run(): Promise<void> {
       keys: settings.SIMULATOR_KEYS,
       models: settings.SIMULATOR_MODELS,
       retiredModels: settings.SIMULATOR_RETIRED_MODELS,
-      faults: [...settings.SIMULATOR_FAULTS, ...filed],
+      faults,
       seed: settings.SIMULATOR_SEED,
       logEntries: settings.SIMULATOR_LOG_ENTRIES,
       logBytes: settings.SIMULATOR_LOG_MIB * 1024 * 1024,

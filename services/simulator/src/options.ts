@@ -12,7 +12,10 @@ export interface SimulatorOptions {
   readonly freeCredits?: number | string | undefined;
   /** Lets calls in flight draw the balance below zero together. Default false: each holds its cost while it renders. */
   readonly overdraft?: boolean | undefined;
-  /** Bills at most this much in all; then 406 with the message about the team's limit. Default: no limit. */
+  /**
+   * Most that is billed in all. A call that would bring what was billed, with what calls in flight will cost, above it gets
+   * 406 with the message about the team's limit; a cheaper one may still pass. Default: no limit.
+   */
   readonly spendLimit?: number | string | undefined;
   /** For 30 steps at 1024 x 1024. Default 0.0138. */
   readonly price?: number | string | undefined;

@@ -22,7 +22,7 @@ export const PAGE = `<!DOCTYPE html>
   [hidden] { display: none }
   @media (max-width: 40rem) {
     td, th { padding: .25rem; font-size: .8rem; vertical-align: top; overflow-wrap: anywhere }
-    td:first-child { min-width: 5rem } th { overflow-wrap: normal }
+    td:first-child { min-width: 5.5rem } th { overflow-wrap: normal }
     td:last-child { white-space: normal; min-width: 6rem; max-height: 4rem }
   }
 </style>
@@ -68,7 +68,7 @@ export const PAGE = `<!DOCTYPE html>
     const calls = await get('/control/calls?limit=20&after=' + Math.max(0, state.calls - 20));
     at('calls').replaceChildren(...calls.data.reverse().map((call) => {
       const row = make('tr');
-      for (const text of [call.at.slice(11, 23), call.status ?? '-', call.answer, call.fault ?? '', call.prompt?.slice(0, 300) ?? call.path])
+      for (const text of [call.at.slice(11, 23), call.status ?? '-', call.answer, call.fault ?? '', call.prompt?.slice(0, 100) ?? call.path])
         row.append(make('td', text));
       return row; }));
   }

@@ -1,6 +1,6 @@
 import { ASPECT_RATIO_SIZES } from './sizes.ts';
 
-/** The parameters of a render, with the upstream's defaults filled in. */
+/** The parameters of a render, with the upstream's defaults filled in where it has one. */
 export interface RenderParameters {
   readonly prompt: string;
   readonly negative_prompt: string;
@@ -70,7 +70,10 @@ const known =
 
 const text: Check = (name, value) => (typeof value === 'string' ? undefined : invalid(`${name} must be a string.`));
 
-/** Each parameter with its default and its check. `prompt` alone has no default. */
+/**
+ * Each parameter with its check, and its default unless it is required. The upstream's reference marks `sampler` and
+ * `scheduler` as required beside `prompt`, although it names defaults for them.
+ */
 const PARAMETERS: Readonly<Record<keyof RenderParameters, { readonly fallback?: unknown; readonly check: Check }>> = {
   prompt: {
     check: (name, value) =>
@@ -80,8 +83,8 @@ const PARAMETERS: Readonly<Record<keyof RenderParameters, { readonly fallback?: 
   steps: { fallback: 30, check: number(10, 70, true) },
   guidance_scale: { fallback: 5.5, check: number(1, 15, false) },
   seed: { fallback: 98_552_302, check: number(-1, Number.MAX_SAFE_INTEGER, true) },
-  sampler: { fallback: 'euler', check: known(SAMPLERS) },
-  scheduler: { fallback: 'sgm_uniform', check: known(SCHEDULERS) },
+  sampler: { check: known(SAMPLERS) },
+  scheduler: { check: known(SCHEDULERS) },
   width: { fallback: 1024, check: number(64, 2048, true) },
   height: { fallback: 1024, check: number(64, 2048, true) },
   aspect_ratio: { fallback: 'custom', check: known(['custom', ...Object.keys(ASPECT_RATIO_SIZES)]) },
@@ -107,7 +110,7 @@ export function readParameters(
   const values: Record<string, unknown> = {};
   let refused: Refusal | undefined;
   for (const [name, { fallback, check }] of Object.entries(PARAMETERS)) {
-    if (!given.has(name) && name === 'prompt') return { refusal: invalid('prompt is required.') };
+    if (!given.has(name) && fallback === undefined) return { refusal: invalid(`${name} is required.`) };
     values[name] = given.has(name) ? given.get(name) : fallback;
     given.delete(name);
     const refusal = check(name, values[name]);

@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Clock } from '@renderyard/shared/clock';
 import type { Logger } from '@renderyard/shared/logger';
-import type { RenderCall } from './admission.ts';
+import { keyOf, type RenderCall } from './admission.ts';
 import { type Answer, errorAnswer, htmlAnswer, jsonAnswer, statusAnswer } from './answer.ts';
 import { catalogueOf } from './catalogue.ts';
 import { formatCredits } from './credits.ts';
@@ -46,9 +46,7 @@ export function createUpstream(options: {
   const { clock } = options;
   const renderCall = createRenderCall(options);
 
-  const creditsAnswer = (world: World, request: IncomingMessage): Answer => {
-    const key = request.headers['x-api-key'];
-    if (typeof key !== 'string' || !world.keys.works(key)) return statusAnswer(401);
+  const creditsAnswer = (world: World): Answer => {
     const { balance, free } = world.account.snapshot();
     // Written by hand: JSON.stringify would round, and give small amounts an exponent.
     return jsonAnswer(200, `{"credits":${formatCredits(balance - free)},"free-credits":${formatCredits(free)}}`);
@@ -83,7 +81,11 @@ export function createUpstream(options: {
       const page = htmlAnswer(405);
       return deliver({ world, clock }, call, { ...page, headers: [...page.headers, ['allow', verb]] });
     }
-    if (record.endpoint === 'credits') return answerPlain(world, call, creditsAnswer(world, request));
+    if (record.endpoint === 'credits') {
+      // As with renders, a call that is refused uses up no fault.
+      if (keyOf(world, request) === undefined) return deliver({ world, clock }, call, statusAnswer(401));
+      return answerPlain(world, call, creditsAnswer(world));
+    }
     if (record.endpoint === 'catalogue')
       return answerPlain(world, call, jsonAnswer(200, catalogueOf(world.models.known())));
     return renderCall(world, call);
