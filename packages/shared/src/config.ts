@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { type Nanocredits, nanocredits } from './credits/amount.ts';
 import { LOG_LEVELS } from './logger.ts';
+import { parseRedisUrl, REDIS_URL_FORMS } from './redis/redis-url.ts';
 import {
   decimal,
   type Environment,
@@ -78,11 +79,13 @@ export function readConfig(env: Environment) {
   };
 }
 
-/**
- * Redis as `redis://` or `rediss://`. It has no default here: `npm start` brings its own.
- */
+/** Redis in the forms of `parseRedisUrl`. It has no default here: `npm start` brings its own. */
 function redisUrl(): Setting<string | undefined> {
-  return url(['redis:', 'rediss:'], undefined);
+  return {
+    expects: REDIS_URL_FORMS,
+    fallback: undefined,
+    parse: (value) => (parseRedisUrl(value) === undefined ? undefined : value),
+  };
 }
 
 function name(fallback: string): Setting<string> {

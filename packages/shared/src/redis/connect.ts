@@ -1,6 +1,13 @@
 import { Redis as IoRedis } from 'ioredis';
 import type { Logger } from '../logger.ts';
+import { connectCluster } from './cluster.ts';
+import { parseRedisUrl, REDIS_URL_FORMS } from './redis-url.ts';
+import { connectBySentinels } from './sentinel.ts';
 
+/**
+ * A connection to what REDIS_URL names: one server, the master that sentinels know, or a cluster. On a cluster
+ * commands without a key go to any node, and `duplicate` gives a connection for subscriptions alone, to one node.
+ */
 export type Redis = IoRedis;
 
 /** What a connection is for decides how it fails. */
@@ -18,13 +25,12 @@ const OPTIONS = {
   blocking: { maxRetriesPerRequest: null, connectTimeout: 5000 },
 } satisfies Record<RedisUse, object>;
 
-/** Connects lazily and reconnects for ever, at most a second apart. */
+/**
+ * Connects lazily and reconnects for ever, at most a second apart.
+ * @param url in a form of {@link parseRedisUrl}. @throws {TypeError} for any other.
+ */
 export function connectRedis(url: string, use: RedisUse, logger: Logger): Redis {
-  const redis: Redis = new IoRedis(url, {
-    ...OPTIONS[use],
-    lazyConnect: true,
-    retryStrategy: (times: number) => Math.min(50 * times, 1000),
-  });
+  const redis = open(url, use, logger);
   let down = false;
   redis.on('error', (error) => {
     if (!down) logger.warn({ err: error, use }, 'Redis cannot be reached');
@@ -35,4 +41,30 @@ export function connectRedis(url: string, use: RedisUse, logger: Logger): Redis 
     down = false;
   });
   return redis;
+}
+
+function open(url: string, use: RedisUse, logger: Logger): Redis {
+  const target = parseRedisUrl(url);
+  if (target === undefined) throw new TypeError(`The URL of Redis must be ${REDIS_URL_FORMS}.`);
+  const tls = target.tls ? { tls: {} } : {};
+  const options = { ...OPTIONS[use], ...target.login, ...tls };
+  switch (target.kind) {
+    case 'single':
+      return new IoRedis({
+        ...options,
+        ...target.address,
+        db: target.db,
+        lazyConnect: true,
+        retryStrategy: reconnectAfter,
+      });
+    case 'sentinel':
+      return connectBySentinels(target, options, reconnectAfter);
+    case 'cluster':
+      return connectCluster(target, { options, waits: use !== 'api', reconnectAfter, logger });
+  }
+}
+
+/** @returns milliseconds. */
+function reconnectAfter(times: number): number {
+  return Math.min(50 * times, 1000);
 }

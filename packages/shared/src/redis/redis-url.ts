@@ -33,7 +33,8 @@ type Addresses = readonly [RedisAddress, ...RedisAddress[]];
 export const REDIS_URL_FORMS =
   'redis://[user:password@]host[:6379][/db], or redis://[user:password@]host[:6379],host[:6379],… for a cluster (redis+cluster:// where one host is known), or redis+sentinel://[user:password@]host[:26379][,host…]/master-name[/db][?sentinel_password=…]; rediss instead of redis for TLS, IPv6 addresses in brackets, what is special in a user or password percent-encoded';
 
-const FORM = /^(rediss?)(?:\+(sentinel|cluster))?:\/\/(?:([^@/?#\s]*)@)?([^@/?#\s]+)(?:\/([^?#\s]*))?(?:\?([^#\s]*))?$/i;
+const FORM =
+  /^(rediss?)(?:\+(sentinel|cluster))?:\/\/(?:([^@/?#\s]*)@)?([^@/?#\s]+)(?:\/([^?#\s]*))?(?:\?([^#\s]*))?$/i;
 const HOST = /^(?:\[([\da-f:.]{2,45})\]|([\w.-]{1,253}))(?::(\d{1,5}))?$/i;
 /** Redis's documentation allows no other characters in the name of a master. */
 const MASTER = /^[\w.-]{1,255}$/;
