@@ -1,7 +1,8 @@
 import { createLifecycle } from '@renderyard/shared/lifecycle';
 import { createLogger, LOG_LEVELS } from '@renderyard/shared/logger';
 import { oneOf, readSettings } from '@renderyard/shared/settings';
-import { allOf, readFaultSettings, SIMULATOR_SETTINGS } from './settings.ts';
+import { allOf, readFaultSettings } from './fault-settings.ts';
+import { SIMULATOR_SETTINGS } from './settings.ts';
 import { type Simulator, startSimulator } from './simulator.ts';
 
 async function run(): Promise<void> {
