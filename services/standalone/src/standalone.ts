@@ -17,8 +17,12 @@ type Env = Readonly<Record<string, string | undefined>>;
 
 /** What a phase of stopping may take beyond what the process it stops may take. */
 const MARGIN_MS = 1_000;
+/**
+ * What a service may take beyond SHUTDOWN_GRACE_MS before it is killed. The worker takes the longest: 2 s until it takes
+ * no more tickets, after the grace 5 s to break off calls and keep paid images on disk, 3 s to close, and some to spare.
+ */
+const BEYOND_GRACE_MS = 12_000;
 const START_STOP_MS = 5_000;
-const API_STOP_MS = 10_000;
 const SIMULATOR_STOP_MS = 3_000;
 const REDIS_STOP_MS = 12_000;
 
@@ -51,6 +55,7 @@ export function createStandalone(options: {
 }): Standalone {
   const { settings, files, logs, clock, notice } = options;
   const dataDir = resolve(settings.dataDir);
+  const serviceStopMs = settings.graceMs + BEYOND_GRACE_MS;
   const stopping = new AbortController();
   const running = new Map<Service | 'redis', Supervised<Running>>();
   let lock: LockFile | undefined;
@@ -95,7 +100,7 @@ export function createStandalone(options: {
         file: files[name],
         env: { ...env, ...again },
         onLine: logs.of(name),
-        orphanMs: settings.graceMs + MARGIN_MS,
+        orphanMs: serviceStopMs,
         signal: AbortSignal.any([signal, stopping.signal]),
       });
       // It was given any free port the first time; from now on others know it by this one.
@@ -162,8 +167,8 @@ export function createStandalone(options: {
       return [
         // What is being started sees that it is to stop, and then is in the list or gone.
         { name: 'starting', deadlineMs: START_STOP_MS, stop: async () => started?.catch(() => undefined) },
-        phase('api', API_STOP_MS),
-        phase('worker', settings.graceMs),
+        phase('api', serviceStopMs),
+        phase('worker', serviceStopMs),
         phase('simulator', SIMULATOR_STOP_MS),
         phase('redis', REDIS_STOP_MS),
         { name: 'lock', deadlineMs: MARGIN_MS, stop: async () => lock?.release() },
