@@ -89,7 +89,7 @@ describe('judge', () => {
     ],
   ] as const)('tries again after %s while attempts are left, then fails', (_, outcome, settlement, code) => {
     const more = {
-      ...(settlement.kind === 'uncertain' ? { uncertain: 'shown' } : {}),
+      ...(settlement.kind === 'uncertain' ? { uncertain: 'shown', incident: 'light' } : {}),
       // That nobody is there is everybody's matter; a gateway and a 500 are an answer.
       ...(outcome.kind === 'unreached' ? { incident: true } : {}),
     };

@@ -1,5 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createSpool, MEMORY_BYTES, type SpooledBody } from '@renderyard/worker/segmind/spool';
@@ -120,11 +120,26 @@ describe('a spool', () => {
   });
 
   it('neither overwrites nor removes the file of another call of its name', async () => {
-    await spoolOf().write(SOURCE);
+    const first = spoolOf();
+    await first.write(SOURCE);
     await writeFile(join(folder, 'call'), 'theirs');
     const second = spoolOf();
-    await expect(second.write(SOURCE)).rejects.toThrow('EEXIST');
+    await second.write(SOURCE);
+    expect((await second.end()).body).toEqual(SOURCE);
     await second.discard();
     expect(await readFile(join(folder, 'call'), 'utf8')).toBe('theirs');
+    await first.discard();
+  });
+
+  it('goes on in memory, whole, where its file cannot be written any more', async () => {
+    const spool = spoolOf();
+    await spool.write(SOURCE.subarray(0, MEMORY_BYTES));
+    // A folder in place of the file: nothing can be written there, whoever asks.
+    await mkdir(join(folder, 'call'), { recursive: true });
+    await spool.write(SOURCE.subarray(MEMORY_BYTES));
+    const { body, sha256 } = await spool.end();
+    expect(body).toEqual(SOURCE);
+    expect(sha256).toBe(createHash('sha256').update(SOURCE).digest('hex'));
+    await spool.discard();
   });
 });

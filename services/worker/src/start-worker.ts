@@ -23,6 +23,7 @@ import { createCallsInFlight } from './render/calls-in-flight.ts';
 import { render } from './render/render.ts';
 import { createRescue } from './render/rescue.ts';
 import { createSegmindClient } from './segmind/client.ts';
+import { openSpoolFolder } from './segmind/spool-folder.ts';
 import { createTicketWorker } from './worker.ts';
 
 /** Redis may start at the same time as we do. */
@@ -31,6 +32,12 @@ const REDIS_PATIENCE_MS = 10_000;
 const CLOSE_MS = 3000;
 /** After calls were broken off, time to write down that their outcome is unknown. */
 const RECORD_MS = 5000;
+
+/** The upstream's origin. All on this machine are one: a simulator takes another port at each start. */
+function upstreamName(baseUrl: string): string {
+  const { hostname, origin } = new URL(baseUrl);
+  return /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(hostname) ? 'a simulator on this machine' : origin;
+}
 
 /**
  * Puts a worker together and starts it. Resolves when it takes tickets.
@@ -66,12 +73,13 @@ export async function startWorker(options: {
   const queue = createTicketQueue({ redis, prefix: queuePrefix(config.REDIS_PREFIX) });
   const signingKey = await loadSecretKey({ setting: config.SECRET_KEY, dataDir: config.DATA_DIR });
   const store = openStore({ ...config, publicUrl: config.PUBLIC_URL, signingKey });
+  const spool = await openSpoolFolder(join(options.dataFolder, 'spool'), process.pid);
   const segmind = createSegmindClient({
     baseUrl: config.SEGMIND_BASE_URL,
     apiKey: options.apiKey,
     timeoutMs: config.SEGMIND_TIMEOUT_MS,
     maxImageBytes: config.MAX_IMAGE_BYTES,
-    spoolFolder: join(options.dataFolder, 'spool', worker),
+    spoolFolder: spool.path,
     clock,
   });
   const estimate = estimateCost({ model: DEFAULT_MODEL, steps: 30, width: 1024, height: 1024 }, config.CREDIT_ESTIMATE);
@@ -156,6 +164,8 @@ export async function startWorker(options: {
     .catch((error: unknown) =>
       logger.error({ err: error }, 'paid images that an earlier process kept on disk cannot be stored yet'),
     );
+  const { was, waiting } = await ledger.meetUpstream(upstreamName(config.SEGMIND_BASE_URL));
+  if (was !== undefined) logger.warn({ was, held_jobs: waiting }, 'the upstream is another one than before');
   upkeep.start();
   tickets.run();
 
@@ -185,7 +195,7 @@ export async function startWorker(options: {
           calls.stop();
           await upkeep.stop();
           await tickets.close();
-          await Promise.all([queue.close(), segmind.close(), store.close()]);
+          await Promise.all([queue.close(), segmind.close(), store.close(), spool.remove()]);
           await redis.quit();
         },
       },

@@ -9,6 +9,8 @@ import type { Ending } from './render/ending.ts';
 const NEVER_FAILS = 1_000_000_000;
 /** Tickets come at this share of the mean distance between calls. */
 const TICKET_SHARE = 0.9;
+/** The queue repeats its errors many times a second while Redis is away; one in this time is told. */
+const SAME_ERROR_MS = 10_000;
 /** After an error of our own a ticket is looked at again so much later, in milliseconds. */
 const AFTER_ERROR_MS = 5000;
 
@@ -82,7 +84,12 @@ export function createTicketWorker(options: {
       removeOnFail: { count: 0 },
     },
   );
-  worker.on('error', (error) => logger.warn({ err: error }, 'the queue reports an error'));
+  let toldAt = 0;
+  worker.on('error', (error) => {
+    if (Date.now() - toldAt < SAME_ERROR_MS) return;
+    toldAt = Date.now();
+    logger.warn({ err: error }, 'the queue reports an error');
+  });
   worker.on('stalled', (ticket) => logger.warn({ ticket }, 'the worker of a ticket was lost; the ticket runs again'));
 
   return {

@@ -40,6 +40,8 @@ local balance = credits_number('balance')
 local estimate = math.max(tonumber(redis.call('HGET', P .. 'estimates', a.class) or a.estimate), 1)
 local seq = credits_number('seq') or 0
 local probed = credits_number('probed_seq')
+-- A worker has started, and nobody knows what happened to the account since the balance was read.
+if credits_number('doubt') then return cjson.encode({ verdict = 'probe' }) end
 if balance == nil then
   -- Without any usable balance one call at a time, if there is no floor to keep; the upstream refuses at zero itself.
   if probed == nil then return cjson.encode({ verdict = 'probe' }) end

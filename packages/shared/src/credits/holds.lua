@@ -24,13 +24,14 @@ local function passes(name, now, trial_ms)
 end
 
 -- Three calls in a row without an answer that can be believed, and without one success in between, are more than bad
--- luck with one row: each may have been billed, or nobody is there.
-local STREAK = 3
-local function count_incidents(n, trial_ms, now)
+-- luck with one row: each may have been billed, or nobody is there. A gateway's 502, 503 or 504 weighs a quarter, so
+-- that no job alone holds all with its retries, and an outage does.
+local GRAVE, LIGHT, STREAK = 4, 1, 12
+local function count_incidents(n, trial_ms, now, weight)
   if n == 0 then return end
-  if redis.call('HINCRBY', P .. 'credits', 'streak', n) >= STREAK then
+  if redis.call('HINCRBY', P .. 'credits', 'streak', n * (weight or GRAVE)) >= STREAK then
     set_hold('upstream', {
-      detail = 'Three calls in a row got no answer that can be believed. One call at a time is tried until one succeeds.',
+      detail = 'Several calls in a row got no answer that can be believed. One call at a time is tried until one succeeds.',
       trial_at = now + trial_ms,
     }, now)
   end

@@ -92,6 +92,9 @@ const scripts = {
   takeReading: defineScript<Record<string, unknown>, { released: boolean }>(
     new URL('take-reading.lua', import.meta.url),
   ),
+  meetUpstream: defineScript<Record<string, unknown>, { was?: string; waiting: number }>(
+    new URL('meet-upstream.lua', import.meta.url),
+  ),
   setHold: defineScript<Record<string, unknown>, { new: boolean }>(new URL('set-hold.lua', import.meta.url)),
 };
 
@@ -112,6 +115,14 @@ export function createLedger({
 }) {
   const known = () => ({ generation: generation.current });
   return {
+    /**
+     * Told by each worker as it starts: the balance is doubted until it is read again. `was` is the upstream that this
+     * Redis worked for before, when it is another; `waiting` are the jobs that are held because of it.
+     */
+    async meetUpstream(upstream: string): Promise<{ was?: string; waiting: number }> {
+      return scripts.meetUpstream(redis, prefix, { ...known(), upstream });
+    },
+
     /** Asks whether a call may be made now; on `go` its credits are reserved and its slot is leased for {@link LEASE_MS}. */
     async admit(request: CallRequest, limits: CallLimits): Promise<Verdict> {
       const answer = await scripts.admit(redis, prefix, {

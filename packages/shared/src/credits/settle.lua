@@ -56,22 +56,25 @@ local function settle(id, settlement, now)
     redis.call('HINCRBY', P .. 'credits', 'uncertain', entry.estimate)
     return entry.estimate
   end
-  local cost = settlement.cost or entry.estimate
+  -- A cost a thousand times beyond what was set is no cost; the next balance knows better.
+  local told = settlement.cost and settlement.cost <= entry.guess * 1000 and settlement.cost
+  local cost = told or entry.estimate
   spend(cost, entry.resolved)
-  if settlement.cost and settlement.cost > 0 and entry.class then
+  if told and told > 0 then
     -- The next of its class is expected to cost what this one did, or a little less than the dearest seen lately. A cost
     -- far above what was set, or of nothing, is more likely garbage: it is counted, but little is learned from it.
     local learned = tonumber(redis.call('HGET', P .. 'estimates', entry.class) or '0')
     local expected = math.max(cost, math.floor(learned * 0.98))
-    redis.call('HSET', P .. 'estimates', entry.class, math.min(expected, entry.guess * 100))
+    redis.call('HSET', P .. 'estimates', entry.class, math.min(expected, entry.guess * 20))
   end
   return cost - charged
 end
 
 -- Takes in a reading of the balance: value, seq at its request's start, and that start by Redis's clock.
-local function take_reading(reading, seq_before_settling, now)
+--   may_raise  the balance call may; a header may be garbage, and raises nothing as long as the call can be asked
+local function take_reading(reading, seq_before_settling, now, may_raise)
   local quiet = reading.seq == seq_before_settling
-  local balance = balance_after(credits_number('balance'), reading.value, quiet)
+  local balance = balance_after(credits_number('balance'), reading.value, quiet and may_raise)
   redis.call('HSET', P .. 'credits', 'balance', balance, 'read_at', now)
   if not quiet then return end
   -- A quiet reading knows what an uncertain call has cost, once it is too old to be billed any more.

@@ -8,7 +8,15 @@
 
 local now = redis_now()
 local seq = credits_number('seq') or 0
-if a.value then take_reading({ value = a.value, seq = a.seq, started_at = a.started_at }, seq, now) end
+if a.value then
+  take_reading({ value = a.value, seq = a.seq, started_at = a.started_at }, seq, now, true)
+  redis.call('HDEL', P .. 'credits', 'header_only')
+else
+  -- From now on headers are all there is, and may raise the balance too. What was believed before is no balance.
+  redis.call('HSET', P .. 'credits', 'header_only', 1)
+  if credits_number('doubt') then redis.call('HDEL', P .. 'credits', 'balance', 'read_at') end
+end
+redis.call('HDEL', P .. 'credits', 'doubt')
 redis.call('HSET', P .. 'credits', 'probed_seq', a.seq, 'probed_at', now)
 local released = 0
 local balance = credits_number('balance')

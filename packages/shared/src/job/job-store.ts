@@ -57,8 +57,8 @@ export interface JobEnd {
   readonly counted?: boolean;
   /** Counts an unknown outcome: against the job only, or also against `UNCERTAIN_RETRIES`. */
   readonly uncertain?: 'shown' | 'limited';
-  /** Whether this counts towards the three in a row that hold the queue: no answer came, or none to be believed. */
-  readonly incident?: boolean;
+  /** Whether this counts towards the three in a row that hold the queue: no answer came, or none to be believed. A gateway's word weighs less. */
+  readonly incident?: boolean | 'light';
   readonly output?: readonly Image[];
   readonly error?: JobError;
   /** When the next attempt is due, for people. */

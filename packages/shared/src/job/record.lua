@@ -5,7 +5,7 @@
 --    settlement?  {kind = 'spent', cost?} | {kind = 'released'} | {kind = 'uncertain', how}
 --    reading?     {value, seq, started_at}   the balance that the answer's header told
 --    counted      false: a deferral, the call uses no attempt
---    incident     true: no answer came that can be believed, or none at all (see holds.lua)
+--    incident     true: no answer came that can be believed, or none at all; 'light': a gateway's word (see holds.lua)
 --    status       'succeeded' | 'failed' | 'canceled' | 'expired' | 'queued' (put back) | 'parked' (model held)
 --    uncertain    1 to count an unknown outcome against the job, 2 to count it also against UNCERTAIN_RETRIES
 --    output?, error?   JSON, as texts
@@ -34,8 +34,8 @@ if a.call then
   trial = entry and cjson.decode(entry).trial
   local charge = settle(a.call, a.settlement, now)
   if charge then
-    if a.reading then take_reading(a.reading, seq, now) end
-    if a.incident then count_incidents(1, a.trial_ms, now) end
+    if a.reading then take_reading(a.reading, seq, now, credits_number('header_only') == 1) end
+    if a.incident then count_incidents(1, a.trial_ms, now, a.incident == 'light' and LIGHT or GRAVE) end
   elseif ours and a.settlement.kind == 'spent' and a.settlement.cost then
     -- Redis lost the beginning of this call; what it cost is counted all the same.
     charge = spend(a.settlement.cost)
@@ -53,7 +53,14 @@ if a.call then
 end
 
 if not state[1] then return cjson.encode({ status = 'gone', late = true }) end
-if not ours then return cjson.encode({ status = state[1], late = true }) end
+if not ours then
+  -- A job that was given up keeps what comes too late: a retry finds it, and pays for nothing.
+  local given_up = state[1] == 'failed' or state[1] == 'canceled' or state[1] == 'expired'
+  if given_up and a.output and a.status == 'succeeded' and (redis.call('HGET', job, 'output') or '[]') == '[]' then
+    redis.call('HSET', job, 'output', a.output)
+  end
+  return cjson.encode({ status = state[1], late = true })
+end
 
 local counted, status = a.counted, a.status
 -- Who tries whether the upstream is there again, and finds it is not, pays no attempt for it.

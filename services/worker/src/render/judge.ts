@@ -51,6 +51,7 @@ const DETAILS = {
   reset: 'The connection broke before an answer came.',
   cut: 'The answer broke off in the middle of the image.',
   bad_image: 'The answer was complete, but it was not an image.',
+  gateway: 'A gateway answered in place of the upstream.',
   shutdown: 'The worker was stopped before the answer came.',
   lost_worker: 'The worker that made the call was lost before it could tell how it ended.',
 } as const;
@@ -103,9 +104,11 @@ export function judge(job: Job, outcome: NoImageOutcome, policy: RetryPolicy): J
         code: 'upstream_failed',
         detail: `The upstream failed with status ${outcome.facts.status}, ${tries} times in all.`,
       };
-      return outcome.maybeBilled
-        ? retryOrFail(error, { kind: 'uncertain', how: `status_${outcome.facts.status}` }, { uncertain: 'shown' })
-        : retryOrFail(error, { kind: 'released' });
+      if (!outcome.maybeBilled) return retryOrFail(error, { kind: 'released' });
+      const settlement = { kind: 'uncertain', how: `status_${outcome.facts.status}` } as const;
+      // Who wants nothing called again that may have been billed means a gateway's answers, too.
+      if (policy.uncertainRetries === 0) return unknownOutcome(job, tries, 'gateway', settlement, policy);
+      return retryOrFail(error, settlement, { uncertain: 'shown', incident: 'light' });
     }
     case 'unreached': {
       const error: JobError = {

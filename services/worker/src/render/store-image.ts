@@ -75,18 +75,22 @@ export async function storeImage(
       if (abort.aborted) return { kind: 'gave_up' };
       if (error instanceof StoreError && error.kind === 'invalid')
         return { kind: 'refused', detail: 'The store refuses the image.' };
-      const isNew = await ledger.setHold(
-        'store',
-        'The store does not take images. What was paid for is kept and tried again; no new call is made until it does.',
-      );
-      logger[isNew ? 'error' : 'warn'](
-        { err: error, job: job.id, key, tries, hold: 'store' },
-        'an image cannot be stored and is tried again',
-      );
+      logger.warn({ err: error, job: job.id, key, tries }, 'an image cannot be stored and is tried again');
+      // Not waited for, and no reason to give up: Redis may be on the same full disk, or away as well.
+      holdAll(deps);
       await clock.sleep(FIRST_WAIT_MS + backoff(Math.min(tries, 4), FIRST_WAIT_MS), abort);
       if (abort.aborted) return { kind: 'gave_up' };
     }
   }
+}
+
+function holdAll({ ledger, logger }: StoreImageDependencies): void {
+  const detail =
+    'The store does not take images. What was paid for is kept and tried again; no new call is made until it does.';
+  ledger.setHold('store', detail).then(
+    (isNew) => isNew && logger.error({ hold: 'store' }, detail),
+    (error: unknown) => logger.warn({ err: error, hold: 'store' }, 'the hold for the store cannot be set'),
+  );
 }
 
 /** What is written beside an image: whose it is, what it cost, and what proves it whole. */

@@ -76,7 +76,7 @@ function classify406(facts: AnswerFacts, message: string): Outcome {
 }
 
 /** The upstream's message for people: the `error` of a JSON body; nothing of HTML or of anything else, and no secret. */
-export function upstreamMessage(body: string): string {
+export function upstreamMessage(body: string, apiKey: string): string {
   let parsed: unknown;
   try {
     parsed = JSON.parse(body);
@@ -89,7 +89,7 @@ export function upstreamMessage(body: string): string {
       : [parsed];
   const text = found.find((value) => typeof value === 'string' && value !== '');
   if (typeof text !== 'string' || /<[a-z!/]/i.test(text)) return '';
-  return redact(text)
+  return redact(apiKey === '' ? text : text.replaceAll(apiKey, '[redacted]'))
     .replace(/\p{Cc}+/gu, ' ')
     .trim()
     .slice(0, MOST_SHOWN)

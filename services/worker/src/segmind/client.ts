@@ -89,7 +89,8 @@ export function createSegmindClient(options: SegmindOptions): SegmindClient {
         facts = readFacts(answer.statusCode, answer.headers);
         if (answer.statusCode !== 200) {
           // The status says what to do, also where the rest of the answer breaks off.
-          const message = upstreamMessage(await readText(answer.body).catch(() => ''));
+          const body = await readText(answer.body).catch(() => '');
+          const message = upstreamMessage(body, options.apiKey);
           return classifyStatus(facts, message, rateLimitReset(answer.headers, options.clock.now()));
         }
         return await readImage(answer, facts, id, options, spool);

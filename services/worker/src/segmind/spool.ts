@@ -60,11 +60,15 @@ export function createSpool({
   let head: Buffer | undefined;
   let tail = Buffer.alloc(0);
   let file: FileHandle | undefined;
+  let spilled = false;
+  let diskFailed = false;
   const path = join(folder, name);
 
   const toMemory = (chunk: Uint8Array) => {
     if (bytes + chunk.length > memory.length) {
-      const larger = Buffer.allocUnsafeSlow(Math.min(MEMORY_BYTES, Math.max(memory.length * 2, bytes + chunk.length)));
+      const larger = Buffer.allocUnsafeSlow(
+        Math.min(diskFailed ? cap : MEMORY_BYTES, Math.max(memory.length * 2, bytes + chunk.length)),
+      );
       memory.copy(larger, 0, 0, bytes);
       memory = larger;
     }
@@ -79,11 +83,25 @@ export function createSpool({
       tail = Buffer.from(memory.subarray(Math.max(0, bytes - TAIL_BYTES), bytes));
       head = Buffer.from(memory.subarray(0, Math.min(bytes, HEAD_BYTES)));
       memory = Buffer.alloc(0);
+      spilled = true;
     }
     await file.writeFile(chunk);
     if (head !== undefined && head.length < HEAD_BYTES)
       head = Buffer.concat([head, chunk.subarray(0, HEAD_BYTES - head.length)]);
     tail = Buffer.concat([tail, chunk.subarray(-TAIL_BYTES)]).subarray(-TAIL_BYTES);
+  };
+
+  /** A disk that is full is no reason to lose what was paid for: the body goes on in memory. */
+  const backToMemory = async () => {
+    diskFailed = true;
+    if (spilled) {
+      memory = Buffer.allocUnsafeSlow(Math.min(cap, bytes + MEMORY_BYTES));
+      await file?.read(memory, 0, bytes, 0);
+    }
+    const failed = file;
+    file = undefined;
+    await failed?.close().catch(() => undefined);
+    if (failed !== undefined) await rm(path, { force: true }).catch(() => undefined);
   };
 
   const discard = async () => {
@@ -99,8 +117,15 @@ export function createSpool({
     async write(chunk) {
       if (bytes + chunk.length > cap) return false;
       hash.update(chunk);
-      if (file === undefined && bytes + chunk.length <= MEMORY_BYTES) toMemory(chunk);
-      else await toFile(chunk);
+      if (diskFailed || (file === undefined && bytes + chunk.length <= MEMORY_BYTES)) toMemory(chunk);
+      else {
+        try {
+          await toFile(chunk);
+        } catch {
+          await backToMemory();
+          toMemory(chunk);
+        }
+      }
       bytes += chunk.length;
       return true;
     },

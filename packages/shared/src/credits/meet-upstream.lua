@@ -1,0 +1,25 @@
+-- A worker starts, against this upstream. What was believed of the balance is doubted until it is read again: the
+-- account may have been used, or be another one. Where the upstream is another, what was learned and booked of the old
+-- one goes, and work that waited for it is held until somebody says that the new one shall do it.
+-- a: generation, upstream (a name for it, for people)
+-- Returns {was = the old one's name or nothing, waiting = jobs that are held for it}
+-- include ../redis/guard.lua
+-- include holds.lua
+
+local now = redis_now()
+local was = redis.call('HGET', P .. 'credits', 'upstream')
+redis.call('HSET', P .. 'credits', 'upstream', a.upstream, 'doubt', 1)
+if not was or was == a.upstream then return cjson.encode({ waiting = 0 }) end
+
+redis.call('HDEL', P .. 'credits', 'balance', 'read_at', 'probed_seq', 'probed_at', 'spent', 'streak', 'header_only')
+redis.call('HSET', P .. 'credits', 'uncertain', 0)
+redis.call('DEL', P .. 'estimates', P .. 'uncertain', P .. 'refusals', P .. 'successes')
+redis.call('HDEL', P .. 'holds', 'credits', 'unauthorized', 'upstream', 'rate')
+local waiting = redis.call('ZCARD', P .. 'waiting') + redis.call('ZCARD', P .. 'fed')
+for _, model in ipairs(redis.call('SMEMBERS', P .. 'parked')) do waiting = waiting + redis.call('ZCARD', P .. 'parked:' .. model) end
+if waiting > 0 then
+  set_hold('operator', { detail = string.format(
+    '%d jobs were submitted while the upstream was %s; now it is %s. Resume to have them rendered there, or resume with the backlog dropped.',
+    waiting, was, a.upstream) }, now)
+end
+return cjson.encode({ was = was, waiting = waiting })
