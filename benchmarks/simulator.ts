@@ -44,6 +44,8 @@ function render(n: number): Promise<void> {
     height: size,
     image_format: values.format,
     base64: false,
+    sampler: 'euler',
+    scheduler: 'sgm_uniform',
   });
   return new Promise((resolve, reject) => {
     const call = request(`${url}/v1/stable-diffusion-3.5-large-txt2img`, {
