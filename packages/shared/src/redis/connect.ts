@@ -20,7 +20,7 @@ export type RedisUse =
   | 'blocking';
 
 const OPTIONS = {
-  api: { enableOfflineQueue: false, maxRetriesPerRequest: 1, commandTimeout: 2000, connectTimeout: 2000 },
+  api: { enableOfflineQueue: false, maxRetriesPerRequest: 1, commandTimeout: 1500, connectTimeout: 2000 },
   worker: { maxRetriesPerRequest: null, connectTimeout: 5000 },
   blocking: { maxRetriesPerRequest: null, connectTimeout: 5000 },
 } satisfies Record<RedisUse, object>;
