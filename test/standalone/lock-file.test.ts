@@ -1,5 +1,5 @@
 import { readFile, rm, utimes, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { acquireLock, LockHeldError, waitForLock } from '@renderyard/standalone/lock-file';
 import { identifyProcess } from '@renderyard/standalone/process-identity';
 import { test as base, expect } from 'vitest';
@@ -66,4 +66,12 @@ test('a lock whose holder was taken from it is not removed by the old holder', a
   await writeFile(path, other);
   await old.release();
   expect(await readFile(path, 'utf8')).toBe(other);
+});
+
+test('the lock of a process that died ends the wait with the reason when it cannot be replaced', async ({ path }) => {
+  // A name that is as long as names may be leaves no room for the file that guards the replacing.
+  const longest = join(dirname(path), 'l'.repeat(255));
+  const us = await identifyProcess();
+  await writeFile(longest, JSON.stringify({ ...us, started: `${us.started}0` }));
+  await expect(acquireLock(longest)).rejects.toMatchObject({ code: 'ENAMETOOLONG' });
 });

@@ -1,8 +1,8 @@
-import { mkdir, rm, stat, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { startGuarded } from '@renderyard/standalone/guarded-process';
-import { identifyProcess } from '@renderyard/standalone/process-identity';
+import { identifyProcess, isRunning } from '@renderyard/standalone/process-identity';
 import { RedisStartError, startRedis } from '@renderyard/standalone/redis-server';
 import { Redis } from 'ioredis';
 import { test as base, expect } from 'vitest';
@@ -123,4 +123,38 @@ test('files that Redis cannot read end its start with what it said', async ({ da
   await mkdir(join(dataDir, 'redis/appendonlydir'), { recursive: true });
   await writeFile(join(dataDir, 'redis/appendonlydir/appendonly.aof.manifest'), 'nonsense\n');
   await expect(start(dataDir)).rejects.toThrow(/ended with code 1 while it started\. Its last words:\n[\s\S]*AOF/);
+});
+
+test('a Redis that cannot be recorded is not left running beside the next one', async ({ dataDir }) => {
+  const file = join(dataDir, 'stand-in.sh');
+  const pidFile = join(dataDir, 'pid');
+  await writeFile(file, `#!/bin/sh\necho $$ > '${pidFile}'\nexec sleep 1000\n`);
+  await chmod(file, 0o700);
+  const obstacle = join(dataDir, 'redis/process.json.tmp');
+  await mkdir(obstacle, { recursive: true });
+  const source = { kind: 'program', description: 'a stand-in', file, env: process.env } as const;
+  const failed = startRedis({ dataDir, persistence: 'aof', env: process.env, source });
+  await expect(failed).rejects.toMatchObject({ code: 'EISDIR' });
+  await rm(obstacle, { recursive: true });
+  // The next one takes longer to be ready than the stand-in to write its pid; one that was ended at once wrote none.
+  const next = await start(dataDir);
+  try {
+    const pid = Number(await readFile(pidFile, 'utf8').catch(() => '0'));
+    expect(pid === 0 ? 'no' : await isRunning(await identifyProcess(pid))).toBe('no');
+  } finally {
+    await next.stop();
+  }
+});
+
+test('a damaged record of an earlier start keeps no Redis from starting', async ({ dataDir }) => {
+  const record = join(dataDir, 'redis/process.json');
+  await mkdir(join(dataDir, 'redis'));
+  await writeFile(record, '');
+  await utimes(record, 1, 1);
+  const server = await start(dataDir);
+  try {
+    expect(JSON.parse(await readFile(record, 'utf8'))).toEqual(await identifyProcess(server.pid));
+  } finally {
+    await server.stop();
+  }
 });

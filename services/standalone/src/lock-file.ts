@@ -52,7 +52,9 @@ async function replaceStale(path: string, stale: ProcessIdentity | undefined, ou
   const brokenAt = (await stat(breaking).catch(() => undefined))?.mtimeMs;
   // What this guards takes a millisecond, so one that is older was left by a process that died in it.
   if (brokenAt !== undefined && Date.now() - brokenAt > 10_000) await rm(breaking, { force: true });
-  const guard = await open(breaking, 'wx').catch(() => undefined);
+  const guard = await open(breaking, 'wx').catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EEXIST') throw error;
+  });
   if (guard === undefined) return false;
   try {
     const now = await readHolder(path);
@@ -71,7 +73,7 @@ async function replaceStale(path: string, stale: ProcessIdentity | undefined, ou
  * Takes a lock that only one process can hold: a file with the holder's identity. A file that was left by a process
  * that died is taken over at once; where that cannot be known (another container, another machine on a shared disk),
  * after `watchMs` in which nobody touched it.
- * @throws {LockHeldError} when its holder runs.
+ * @throws {LockHeldError} when its holder runs; the system's error when the file cannot be made.
  */
 export async function acquireLock(path: string, { watchMs = WATCH_MS } = {}): Promise<LockFile> {
   await mkdir(dirname(path), { recursive: true });

@@ -1,18 +1,16 @@
 import { randomBytes } from 'node:crypto';
-import { chmod, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, rm, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { findFreePort } from './free-port.ts';
 import { type Ended, type GuardedProcess, startGuarded } from './guarded-process.ts';
-import { identifyProcess, isRunning, type ProcessIdentity } from './process-identity.ts';
 import { startInContainer } from './redis-container.ts';
+import { awaitPredecessor, recordProcess } from './redis-record.ts';
 import { findRedis, type RedisSource } from './redis-source.ts';
 
 type Env = Readonly<Record<string, string | undefined>>;
 /** Loading an append-only file of some gigabytes takes a minute. */
 const READY_MS = 180_000;
-/** The Redis of a launcher that was killed needs this long at most: its guard kills it then. */
-const PREDECESSOR_MS = 15_000;
 const STOP_MS = 10_000;
 const PORT_TAKEN = /address already in use|port is already allocated|could not create server tcp listening socket/i;
 
@@ -79,19 +77,6 @@ daemonize no
 `;
 }
 
-/** Waits for the Redis of a launcher that was killed: two on the same files would destroy them. */
-async function awaitPredecessor(file: string) {
-  const text = await readFile(file, 'utf8').catch(() => undefined);
-  if (text === undefined) return;
-  const predecessor = JSON.parse(text) as ProcessIdentity;
-  const end = performance.now() + PREDECESSOR_MS;
-  while ((await isRunning(predecessor)) === 'yes') {
-    if (performance.now() > end)
-      throw new RedisStartError(`Redis of an earlier start (process ${predecessor.pid}) still runs. Stop it first.`);
-    await sleep(50);
-  }
-}
-
 async function untilReady(server: GuardedProcess, ready: Promise<void>): Promise<Ended | 'ready' | 'late'> {
   const late = new AbortController();
   try {
@@ -108,7 +93,8 @@ async function untilReady(server: GuardedProcess, ready: Promise<void>): Promise
 /**
  * Starts a Redis of our own: on the loopback address only, with a password, and never longer alive than we are.
  * It resolves when Redis has loaded its data and takes connections.
- * @throws {NoRedisError} when there is none, {RedisStartError} when it does not start.
+ * @throws {NoRedisError} when there is none, {RedisStartError} when it does not start,
+ * {PredecessorError} when one of an earlier start does not end.
  */
 export async function startRedis(options: RedisServerOptions): Promise<RedisServer> {
   const { persistence, onLine } = options;
@@ -118,9 +104,8 @@ export async function startRedis(options: RedisServerOptions): Promise<RedisServ
   const source = options.source ?? (await findRedis({ ...options, packagesDir }));
   await mkdir(dir, { recursive: true });
   await chmod(dir, 0o700);
-  const record = join(dir, 'process.json');
   const config = join(dir, 'redis.conf');
-  await awaitPredecessor(record);
+  await awaitPredecessor(dir);
   const password = options.password ?? randomBytes(18).toString('base64url');
 
   for (let attempt = 1; ; attempt++) {
@@ -142,7 +127,13 @@ export async function startRedis(options: RedisServerOptions): Promise<RedisServ
       source.kind === 'container'
         ? startInContainer({ source, dir, port, onLine: watch })
         : startGuarded({ command: source.file, args: [config], env: source.env, cwd: dir, onLine: watch });
-    await writeFile(record, JSON.stringify(await identifyProcess(server.pid)));
+    try {
+      await recordProcess(dir, server.pid);
+    } catch (error) {
+      // Without its record the next one would not wait for it.
+      await server.stop(STOP_MS);
+      throw error;
+    }
     const state = await untilReady(server, ready);
     if (state === 'ready') {
       return {
