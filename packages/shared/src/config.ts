@@ -24,7 +24,7 @@ export const SETTINGS = {
   REDIS_PREFIX: name('renderyard'),
   DATA_DIR: text('.data'),
   ...STORE_SETTINGS,
-  SEGMIND_API_KEY: text(undefined, 512),
+  SEGMIND_API_KEY: headerWord(512),
   SEGMIND_BASE_URL: url(['http:', 'https:'], 'https://api.segmind.com'),
   SEGMIND_RPM: integer(1, 100_000, 60),
   SEGMIND_CONCURRENCY: integer(1, 1000, 20),
@@ -85,6 +85,15 @@ function redisUrl(): Setting<string | undefined> {
     expects: REDIS_URL_FORMS,
     fallback: undefined,
     parse: (value) => (parseRedisUrl(value) === undefined ? undefined : value),
+  };
+}
+
+/** What can go into a header as it is (RFC 9110, 5.5), and has no spaces: those come with a key that was copied badly. */
+function headerWord(max: number): Setting<string | undefined> {
+  return {
+    expects: `at most ${max} visible ASCII characters, without spaces`,
+    fallback: undefined,
+    parse: (value) => (value.length <= max && /^[\x21-\x7e]+$/.test(value) ? value : undefined),
   };
 }
 

@@ -4,28 +4,46 @@ import { createLifecycle } from '@renderyard/shared/lifecycle';
 import { createLogger } from '@renderyard/shared/logger';
 import { redact } from '@renderyard/shared/redact';
 import { type Environment, SettingsError } from '@renderyard/shared/settings';
+import { readAllSettings } from './all-settings.ts';
+import { explainDataDir, prepareDataDir } from './data-dir.ts';
 import { greet } from './greeting.ts';
-import { createLogRelay } from './log-relay.ts';
+import { createLogRelay, type LogRelay } from './log-relay.ts';
 import { createStandalone, type ServiceFiles } from './standalone.ts';
-import { readStandaloneSettings, type StandaloneSettings } from './standalone-settings.ts';
+import type { StandaloneSettings } from './standalone-settings.ts';
 
 const say = (text: string) => process.stdout.write(`${text}\n`);
 const warn = (text: string) => process.stderr.write(`${redact(text)}\n`);
 
 /** What a person is told of an error: errors that we name explain themselves, of others the place matters. */
-function explain(error: unknown): string {
+function explain(error: unknown, dataDir: string): string {
   if (!(error instanceof Error)) return String(error);
+  const aboutData = explainDataDir(dataDir, error);
+  if (aboutData !== undefined) return aboutData;
   return error.constructor === Error || error instanceof TypeError ? (error.stack ?? error.message) : error.message;
 }
 
-function readOrExplain(env: Environment): StandaloneSettings | undefined {
+/** What can be seen to be wrong before anything runs; it is told, and the answer is undefined. */
+async function prepareOrExplain(env: Environment): Promise<Prepared | undefined> {
+  let dataDir = '';
   try {
-    return readStandaloneSettings(env);
+    const settings = await readAllSettings(env);
+    dataDir = resolve(settings.dataDir);
+    await prepareDataDir(dataDir);
+    const logs = createLogRelay(join(dataDir, 'logs'), warn);
+    return { settings, dataDir, logs, toFile: logs.fileOf('standalone') };
   } catch (error) {
-    if (!(error instanceof SettingsError)) throw error;
-    warn(error.message);
+    warn(error instanceof SettingsError ? error.message : explain(error, dataDir));
     return undefined;
   }
+}
+
+interface Prepared {
+  readonly settings: StandaloneSettings;
+  /** Absolute. */
+  readonly dataDir: string;
+  readonly logs: LogRelay;
+  /** Our own log. */
+  readonly toFile: (line: string) => void;
 }
 
 /**
@@ -33,16 +51,14 @@ function readOrExplain(env: Environment): StandaloneSettings | undefined {
  * process then ends by itself, with code 1.
  */
 export async function runStandalone({ env, files }: { env: Environment; files: ServiceFiles }): Promise<void> {
-  const settings = readOrExplain(env);
-  if (settings === undefined) {
+  const prepared = await prepareOrExplain(env);
+  if (prepared === undefined) {
     process.exitCode = 1;
     return;
   }
+  const { settings, dataDir, logs, toFile } = prepared;
   // A terminal that was closed is told nothing more; that is no reason to die in the middle of stopping.
   for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
-  const dataDir = resolve(settings.dataDir);
-  const logs = createLogRelay(join(dataDir, 'logs'), warn);
-  const toFile = logs.fileOf('standalone');
   const logger = createLogger({
     service: 'standalone',
     level: 'info',
@@ -54,10 +70,12 @@ export async function runStandalone({ env, files }: { env: Environment; files: S
     warn(text);
   };
   const standalone = createStandalone({ settings, env, files, logs, clock: systemClock, notice });
+  let stage: 'starting' | 'runs' | 'did not start' = 'starting';
   const lifecycle = createLifecycle({
     logger,
     phases: () => {
-      say('Stopping: what is being rendered is finished first. Ctrl-C again ends at once.');
+      if (stage === 'runs') say('Stopping: what is being rendered is finished first. Ctrl-C again ends at once.');
+      else if (stage === 'starting') say('Stopping. Ctrl-C again ends at once.');
       return standalone.phases();
     },
     process: {
@@ -79,7 +97,7 @@ export async function runStandalone({ env, files }: { env: Environment; files: S
   process.on('SIGHUP', () => process.kill(process.pid, 'SIGTERM'));
   const fail = async (error: unknown) => {
     logger.error({ err: error }, 'ends');
-    warn(`\n${explain(error)}`);
+    warn(`\n${explain(error, dataDir)}`);
     await lifecycle.stop('failed');
     logs.close();
     process.exit(1);
@@ -87,10 +105,14 @@ export async function runStandalone({ env, files }: { env: Environment; files: S
   void standalone.gaveUp.then(fail);
   try {
     const { url } = await standalone.start();
+    if (lifecycle.stopping) return;
+    stage = 'runs';
     say(greet({ url, dataDir, simulate: settings.simulate, needsKey: settings.needsKey }));
     process.send?.({ ready: true, url });
   } catch (error) {
     // Told to stop while it started: the lifecycle sees to the end.
-    if (!lifecycle.stopping) await fail(error);
+    if (lifecycle.stopping) return;
+    stage = 'did not start';
+    await fail(error);
   }
 }

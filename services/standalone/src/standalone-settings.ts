@@ -1,4 +1,4 @@
-import { readConfig } from '@renderyard/shared/config';
+import { readApiSettings } from '@renderyard/api/api-settings';
 import { type Environment, SettingsError } from '@renderyard/shared/settings';
 
 /** What the all-in-one process itself needs to know of the settings that it hands to the services. */
@@ -13,28 +13,41 @@ export interface StandaloneSettings {
   readonly simulate: boolean;
   /** Whether a request must bring an API key. */
   readonly needsKey: boolean;
-  /** How long the worker may drain, in milliseconds. */
+  /** How long calls in flight may take to end when all of it stops, in milliseconds. */
   readonly graceMs: number;
 }
 
+const isUnset = (value: string | undefined) => (value ?? '').trim() === '';
+
+/** Whether the simulator stands in for Segmind: there is no key. */
+export const usesSimulator = (env: Environment): boolean => isUnset(env.SEGMIND_API_KEY);
+
 /**
- * Reads the settings of all services, so that what is wrong is told before anything starts.
+ * Reads the settings of the API and the worker, by the rules of the API; the worker has no others.
  * @throws {SettingsError} naming everything that is wrong.
  */
 export function readStandaloneSettings(env: Environment): StandaloneSettings {
-  const config = readConfig(env);
-  const simulate = config.SEGMIND_API_KEY === undefined;
-  if (simulate && (env.SEGMIND_BASE_URL ?? '').trim() !== '')
-    throw new SettingsError([
-      'SEGMIND_BASE_URL is set, but SEGMIND_API_KEY is not. Set both, or neither to use the simulator.',
-    ]);
-  return {
-    host: config.HOST,
-    port: config.PORT,
-    redisUrl: config.REDIS_URL,
-    dataDir: config.DATA_DIR,
-    simulate,
-    needsKey: config.RENDERYARD_API_KEYS.length > 0,
-    graceMs: config.SHUTDOWN_GRACE_MS,
-  };
+  const simulate = usesSimulator(env);
+  const bringsRedis = isUnset(env.REDIS_URL);
+  const problems: string[] = [];
+  if (simulate && !isUnset(env.SEGMIND_BASE_URL))
+    problems.push('SEGMIND_BASE_URL is set, but SEGMIND_API_KEY is not. Set both, or neither to use the simulator.');
+  try {
+    // Where our own Redis will listen is not known yet, and the API must be given one.
+    const { config } = readApiSettings(bringsRedis ? { ...env, REDIS_URL: 'redis://127.0.0.1' } : env);
+    if (problems.length === 0)
+      return {
+        host: config.HOST,
+        port: config.PORT,
+        redisUrl: bringsRedis ? undefined : config.REDIS_URL,
+        dataDir: config.DATA_DIR,
+        simulate,
+        needsKey: config.RENDERYARD_API_KEYS.length > 0,
+        graceMs: config.SHUTDOWN_GRACE_MS,
+      };
+  } catch (error) {
+    if (!(error instanceof SettingsError)) throw error;
+    problems.push(...error.problems);
+  }
+  throw new SettingsError(problems);
 }

@@ -1,5 +1,4 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import type { Clock } from '@renderyard/shared/clock';
 import type { StopPhase } from '@renderyard/shared/lifecycle';
@@ -32,7 +31,7 @@ export type ServiceFiles = Readonly<Record<Service, string>>;
 /** All of Renderyard as one: Redis, the simulator where there is no key, the worker and the API. */
 export interface Standalone {
   /**
-   * Starts what is needed, in order, and resolves when the API answers.
+   * Starts what is needed, in order, and resolves when the API answers. The data directory must be there.
    * @throws {DataDirInUseError | PortError | NoRedisError | RedisStartError | ServiceStartError}
    */
   start(): Promise<{ readonly url: string }>;
@@ -110,7 +109,6 @@ export function createStandalone(options: {
   };
 
   const start = async () => {
-    await mkdir(dataDir, { recursive: true });
     lock = await claimDataDir(dataDir);
     await checkPort(settings.host, settings.port);
     const redisUrl = settings.redisUrl ?? (await startRedisOfOurs());
