@@ -1,6 +1,7 @@
 import { createIdempotencyStore } from '@renderyard/api/idempotency/idempotency-store';
 import fc from 'fast-check';
-import { describe, expect, test, vi } from 'vitest';
+import { describe, expect, inject, test, vi } from 'vitest';
+import { startService } from '../support/processes.ts';
 import { type Api, openApi, sharedApi } from './running-api.ts';
 
 const BODY = { input: { prompt: 'A fox' } };
@@ -96,6 +97,31 @@ describe('Idempotency-Key', () => {
     expect([again.status, again.json.id]).toEqual([202, first.json.id]);
     expect(again.headers.get('idempotency-replayed')).toBeNull();
     expect((await api.get('/v1/jobs')).json.data).toHaveLength(1);
+  });
+
+  test('after a process was killed, the next runs its request within 6 seconds, and a run that goes on stays alone', async () => {
+    await using next = await openApi();
+    const { REDIS_PREFIX, DATA_DIR } = next.config;
+    const env = { PORT: '0', REDIS_PREFIX, DATA_DIR, REDIS_URL: inject('redisUrl') };
+    await using killed = await startService({ service: 'api', env });
+    const ask = (url: string, key: string, wait: number) =>
+      fetch(`${url}/v1/jobs`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json', prefer: `wait=${wait}`, ...keyed(key) },
+        body: JSON.stringify(BODY),
+      });
+    const broken = ask(killed.url, 'killed', 60).catch(() => 'broken');
+    const going = ask(next.url, 'going', 8);
+    await vi.waitFor(async () => expect(await next.jobs.list('default', { limit: 2 })).toHaveLength(2));
+    killed.kill('SIGKILL');
+    expect(await broken).toBe('broken');
+    await vi.waitFor(async () => expect((await ask(next.url, 'killed', 1)).status).toBe(202), {
+      timeout: 7_000,
+      interval: 250,
+    });
+    expect((await ask(next.url, 'going', 8)).status).toBe(409);
+    expect((await going).status).toBe(202);
+    expect(await next.jobs.list('default', { limit: 3 })).toHaveLength(2);
   });
 
   test('a cancel and a retry that broke off are answered as done', async () => {

@@ -28,8 +28,10 @@ export type Begun =
   | { readonly status: 'running'; readonly ms: number }
   | { readonly status: 'reused' };
 
-/** A run that is silent for this long has broken off. Renewed every third of it. */
-export const LEASE_MS = 9000;
+/** A run that is silent for this long has broken off: whoever repeats its request waits for that. */
+const LEASE_MS = 5000;
+/** How often a run must be renewed. One renewal may be lost, to a Redis that fails for its two seconds. */
+export const RENEW_MS = 1500;
 const KEEP_MS = 24 * 3_600_000;
 
 const here = (file: string) => new URL(file, import.meta.url);

@@ -8,7 +8,7 @@ import { ProblemError } from '../errors/problem-error.ts';
 import {
   type IdempotencyStore,
   type KeptAnswer,
-  LEASE_MS,
+  RENEW_MS,
   type Run,
   type RunEnd,
 } from '../idempotency/idempotency-store.ts';
@@ -54,7 +54,7 @@ export function addIdempotency(
       case 'run': {
         const renewal = setInterval(() => {
           begun.run.renew().catch(() => undefined);
-        }, LEASE_MS / 3).unref();
+        }, RENEW_MS).unref();
         request.idempotent = { run: begun.run, renewal };
       }
     }
