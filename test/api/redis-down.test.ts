@@ -1,3 +1,4 @@
+import { rm } from 'node:fs/promises';
 import { describe, expect, test, vi } from 'vitest';
 import { startRedisInstance } from '../support/redis-instance.ts';
 import { type Api, openApi } from './running-api.ts';
@@ -94,4 +95,33 @@ describe('while Redis', () => {
     expect(record).toMatchObject({ level: 50, err: { message: expect.stringContaining('OOM') } });
     expect(JSON.stringify(api.logs)).not.toContain('A fox');
   });
+
+  test.each([
+    ['has no memory left', 'OOM', (api: Api) => api.redis.config('SET', 'maxmemory', '1')],
+    ['became a replica', 'READONLY', (api: Api) => api.redis.replicaof('127.0.0.1', 1)],
+    ['cannot save its data', 'MISCONF', failToSave],
+  ])('%s, it is read still, and readiness says why that is not enough', async (_name, code, refuseWrites) => {
+    await using redis = await startRedisInstance();
+    await using api = await openApi({ redisUrl: redis.url });
+    await refuseWrites(api);
+    expect((await api.get('/v1/jobs')).status).toBe(200);
+    const { status, json } = await api.get('/health/ready');
+    expect([status, json.code]).toEqual([503, 'not_ready']);
+    expect(json.checks).toContainEqual({ name: 'redis', ok: false, detail: expect.stringContaining(`(${code})`) });
+    expect(json.checks).toContainEqual({ name: 'generation', ok: true, detail: expect.any(String) });
+    await api.redis.config('SET', 'maxmemory', '0');
+    await api.redis.replicaof('NO', 'ONE');
+    // Otherwise it would not end before it has saved.
+    await api.redis.config('SET', 'save', '');
+    await untilReady(api);
+  });
 });
+
+/** Takes the folder from a Redis that is to save its data there. */
+async function failToSave(api: Api): Promise<void> {
+  const [, folder] = (await api.redis.config('GET', 'dir')) as [string, string];
+  await rm(folder, { recursive: true });
+  await api.redis.config('SET', 'save', '3600 1');
+  await api.redis.bgsave();
+  await vi.waitFor(async () => expect(await api.redis.info('persistence')).toContain('rdb_last_bgsave_status:err'));
+}

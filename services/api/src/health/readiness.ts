@@ -2,6 +2,7 @@ import type { Clock } from '@renderyard/shared/clock';
 import type { Redis } from '@renderyard/shared/redis/connect';
 import type { Generation } from '@renderyard/shared/redis/generation';
 import type { Store } from '@renderyard/shared/store/store';
+import { describeRefusal } from './redis-refusal.ts';
 
 /** One thing that the server cannot work without. */
 export interface Check {
@@ -15,6 +16,8 @@ export interface Check {
 const STORE_CHECK_MS = 5000;
 /** Below the two seconds in which the server answers when something is down. */
 const PATIENCE_MS = 1500;
+/** How long what a check writes to Redis stays there. */
+const WRITTEN_SECONDS = 10;
 
 /** Whether the server can do its work now, and if not, why. */
 export function createReadiness({
@@ -32,18 +35,24 @@ export function createReadiness({
   readonly clock: Clock;
   readonly isStopping: () => boolean;
 }): () => Promise<readonly Check[]> {
-  const checkGeneration = async (): Promise<readonly Check[]> => {
-    const mark = await inTime(clock, redis.get(`${prefix}generation`));
-    if (mark.failed)
-      return [
-        { name: 'redis', ok: false, detail: 'Redis cannot be reached, or does not answer in time.' },
-        { name: 'generation', ok: false, detail: 'It cannot be read without Redis.' },
-      ];
+  const checkRedis = async (): Promise<readonly Check[]> => {
+    const [mark, written] = await Promise.all([
+      inTime(clock, redis.get(`${prefix}generation`)),
+      // A Redis that is read and refuses writes takes no job.
+      inTime(clock, redis.set(`${prefix}ready`, '1', 'EX', WRITTEN_SECONDS)),
+    ]);
+    const failed = [mark, written].find((each) => each.failed);
+    const ofRedis: Check = {
+      name: 'redis',
+      ok: failed === undefined,
+      detail: failed === undefined ? 'Redis can be read and written.' : describeRefusal(failed.error),
+    };
+    if (mark.failed) return [ofRedis, { name: 'generation', ok: false, detail: 'It cannot be read without Redis.' }];
     const known = mark.value === generation.current;
     // Nobody else may come to notice while a load balancer keeps requests away.
     if (!known) await inTime(clock, generation.join());
     return [
-      { name: 'redis', ok: true, detail: 'Redis answers.' },
+      ofRedis,
       {
         name: 'generation',
         ok: known,
@@ -71,23 +80,25 @@ export function createReadiness({
 
   return async () => {
     if (isStopping()) return [{ name: 'process', ok: false, detail: 'The server is stopping.' }];
-    const [ofRedis, ofStore] = await Promise.all([checkGeneration(), checkStoreSometimes()]);
+    const [ofRedis, ofStore] = await Promise.all([checkRedis(), checkStoreSometimes()]);
     return [...ofRedis, ofStore];
   };
 }
 
-async function inTime<T>(
-  clock: Clock,
-  promise: Promise<T>,
-): Promise<{ readonly failed: false; readonly value: T } | { readonly failed: true }> {
+type Outcome<T> =
+  | { readonly failed: false; readonly value: T }
+  /** Without an error the time was over. */
+  | { readonly failed: true; readonly error?: unknown };
+
+async function inTime<T>(clock: Clock, promise: Promise<T>): Promise<Outcome<T>> {
   const timer = new AbortController();
   try {
     return await Promise.race([
       promise.then((value) => ({ failed: false as const, value })),
       clock.sleep(PATIENCE_MS, timer.signal).then(() => ({ failed: true as const })),
     ]);
-  } catch {
-    return { failed: true };
+  } catch (error) {
+    return { failed: true, error };
   } finally {
     timer.abort();
   }
