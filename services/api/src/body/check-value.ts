@@ -1,7 +1,7 @@
 import { MOST_PROBLEMS, type PartProblem, pointer } from '../errors/problem-error.ts';
 
-/** Deeper than any request needs; it keeps what walks the value off the end of the stack. */
-const MOST_DEPTH = 32;
+/** Levels; deeper than any request needs. It keeps what walks the value off the end of the stack. */
+export const MOST_DEPTH = 32;
 
 /**
  * Finds in a parsed body what JSON allows but nobody can carry safely: names that poison prototypes, halves of

@@ -1,9 +1,11 @@
 import { isUtf8 } from 'node:buffer';
-import { ProblemError } from '../errors/problem-error.ts';
+import { invalidRequest, ProblemError } from '../errors/problem-error.ts';
+import { duplicateNames } from './duplicate-names.ts';
 
 /**
- * Reads a JSON body from its bytes. Nothing is replaced silently: bytes that are not UTF-8 are refused.
- * @throws {ProblemError} `invalid_encoding` or `invalid_json`, with the place where it is known.
+ * Reads a JSON body from its bytes. Nothing is replaced or dropped silently: bytes that are not UTF-8 are refused, and
+ * so are names that an object has twice.
+ * @throws {ProblemError} `invalid_encoding`, `invalid_json` or `invalid_request`, with the place where it is known.
  */
 export function parseJson(bytes: Buffer): unknown {
   if (!isUtf8(bytes))
@@ -12,6 +14,14 @@ export function parseJson(bytes: Buffer): unknown {
       `The body is not valid UTF-8: byte ${firstInvalidByte(bytes)} (counted from 0) is wrong.`,
     );
   const text = bytes.toString('utf8').replace(/^\ufeff/, '');
+  const value = parse(text);
+  // Alone: what else is wrong depends on which of the two counts.
+  const duplicates = duplicateNames(text);
+  if (duplicates.length > 0) throw invalidRequest(duplicates);
+  return value;
+}
+
+function parse(text: string): unknown {
   try {
     return JSON.parse(text) as unknown;
   } catch (error) {

@@ -127,6 +127,7 @@ export const PART_CODES = [
   'too_deep',
   'not_exact',
   'forbidden_name',
+  'duplicate_name',
   'not_available',
   'syntax',
 ] as const;
