@@ -94,6 +94,7 @@ describe('without API keys', () => {
     [{ Origin: 'https://evil.example' }],
     [{ Origin: 'null' }],
     [{ Origin: 'http://localhost:1' }],
+    [{ Origin: 'https://localhost:8080' }],
     [{ 'Sec-Fetch-Site': 'cross-site' }],
     [{ 'Sec-Fetch-Site': 'same-site' }],
   ])('a page of another origin is refused: %j', async (headers) => {

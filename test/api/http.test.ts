@@ -39,6 +39,13 @@ test.each([
     'malformed_http',
   ],
   [
+    'a second host',
+    'GET /v1/jobs HTTP/1.1\r\nHost: localhost\r\nhost: evil.example\r\nConnection: close\r\n\r\n',
+    400,
+    'malformed_http',
+  ],
+  ['no host', 'GET /v1/jobs HTTP/1.1\r\nConnection: close\r\n\r\n', 400, 'malformed_http'],
+  [
     'a very long part of the path',
     `GET /v1/jobs/${'x'.repeat(3000)} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n`,
     414,
@@ -91,6 +98,21 @@ test.each(['{"__proto__":{"input":1}}', '{"input":{"prompt":"x"},"metadata":{"a"
     });
   },
 );
+
+test.each([
+  ['{"input":{"prompt":"x"},"input":{"prompt":"y"}}', ['/input']],
+  [
+    '{"input":{"prompt":"x","prompt":"x"},"metadata":{"a":[0,{"b/c":1,"b\\/c":2}]}}',
+    ['/input/prompt', '/metadata/a/1/b~1c'],
+  ],
+])('names that are given twice are refused, each with its place: %s', async (body, pointers) => {
+  const api = shared();
+  const { status, json } = await api.call('POST', '/v1/jobs', { body, headers: JSON_TYPE });
+  expect([status, json.code]).toEqual([400, 'invalid_request']);
+  expect(json.errors).toEqual(
+    pointers.map((pointer) => ({ pointer, code: 'duplicate_name', detail: expect.stringContaining('more than once') })),
+  );
+});
 
 test.each([
   'text/plain',

@@ -44,9 +44,11 @@ export const IMAGE: Image = {
 export async function openApi({
   env = {},
   redisUrl = inject('redisUrl'),
+  ...options
 }: {
   readonly env?: Readonly<Record<string, string>>;
   readonly redisUrl?: string;
+  readonly stallMs?: number;
 } = {}) {
   const dataDir = await mkdtemp(join(tmpdir(), 'renderyard-api-'));
   const name = `test-${randomBytes(6).toString('hex')}`;
@@ -57,7 +59,7 @@ export async function openApi({
     level: 'debug',
     destination: { write: (line: string) => void logs.push(JSON.parse(line)) },
   });
-  const api = await startApi({ config, redisUrl, clock: systemClock, logger });
+  const api = await startApi({ config, redisUrl, clock: systemClock, logger, ...options });
 
   const prefix = keyPrefix(name);
   const redis = connectRedis(redisUrl, 'worker', logger);

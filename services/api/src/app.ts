@@ -20,10 +20,12 @@ import { addClosing } from './plugins/closing.ts';
 import { addIdempotency } from './plugins/idempotency.ts';
 import { addJsonBody, BODY_LIMIT } from './plugins/json-body.ts';
 import { allowLoopbackOnly } from './plugins/loopback-only.ts';
+import { requireOneHost } from './plugins/one-host.ts';
 import { addProblemReplies, answerClientError, sendProblem } from './plugins/problem-replies.ts';
 import { addRequestRecord } from './plugins/request-record.ts';
 import { requireKey } from './plugins/require-key.ts';
 import { addSecurityHeaders } from './plugins/security-headers.ts';
+import { endStuckConnections } from './plugins/stuck-connections.ts';
 import { compileSchema } from './plugins/validation.ts';
 import { creditsRoutes } from './routes/credits.ts';
 import { healthRoutes } from './routes/health.ts';
@@ -57,6 +59,8 @@ export interface AppDeps {
   readonly logger: Logger;
   /** True once the process was told to stop: it is no longer ready then. */
   readonly isStopping?: () => boolean;
+  /** Milliseconds after which a client that takes nothing of an answer is given up; 30 s if left out. */
+  readonly stallMs?: number | undefined;
 }
 
 /** The API as a Fastify instance that does not listen yet. Closing it ends what waits; its dependencies stay open. */
@@ -74,7 +78,12 @@ export function createApp(deps: AppDeps): App {
     trustProxy: false,
     bodyLimit: BODY_LIMIT,
     requestTimeout: REQUEST_TIMEOUT_MS,
-    http: { headersTimeout: HEAD_TIMEOUT_MS, connectionsCheckingInterval: TIMEOUT_CHECK_MS },
+    http: {
+      headersTimeout: HEAD_TIMEOUT_MS,
+      connectionsCheckingInterval: TIMEOUT_CHECK_MS,
+      // Refused by requireOneHost, with a problem.
+      requireHostHeader: false,
+    },
     // Requests on open connections are still served while the server closes; new connections are not taken.
     return503OnClosing: false,
     forceCloseConnections: 'idle',
@@ -86,7 +95,9 @@ export function createApp(deps: AppDeps): App {
   addRequestRecord(app, { logger });
   addSecurityHeaders(app);
   addClosing(app);
+  endStuckConnections(app, { stallMs: deps.stallMs });
   addProblemReplies(app, { generation });
+  requireOneHost(app);
   addJsonBody(app);
   if (keys.length === 0) allowLoopbackOnly(app);
 

@@ -33,12 +33,15 @@ export async function startApi({
   config: given,
   redisUrl,
   redisPatienceMs = REDIS_PATIENCE_MS,
+  stallMs,
   clock,
   logger,
 }: {
   readonly config: Config;
   readonly redisUrl: string;
   readonly redisPatienceMs?: number;
+  /** As of {@link AppDeps}. */
+  readonly stallMs?: number;
   readonly clock: Clock;
   readonly logger: Logger;
 }): Promise<RunningApi> {
@@ -49,7 +52,7 @@ export async function startApi({
     const generation = createGeneration(redis, keyPrefix(given.REDIS_PREFIX));
     await generation.join();
     const signingKey = await loadSecretKey({ setting: given.SECRET_KEY, dataDir: given.DATA_DIR });
-    const listen = (config: Config) => listenWith({ config, redis, generation, signingKey, clock, logger });
+    const listen = (config: Config) => listenWith({ config, redis, generation, signingKey, stallMs, clock, logger });
     return given.PORT === 0 ? await onFreePort(given, listen) : await listen(given);
   } catch (error) {
     redis.disconnect();
@@ -62,6 +65,7 @@ async function listenWith({
   redis,
   generation,
   signingKey,
+  stallMs,
   clock,
   logger,
 }: {
@@ -69,6 +73,7 @@ async function listenWith({
   readonly redis: Redis;
   readonly generation: Generation;
   readonly signingKey: Buffer;
+  readonly stallMs: number | undefined;
   readonly clock: Clock;
   readonly logger: Logger;
 }): Promise<RunningApi> {
@@ -88,6 +93,7 @@ async function listenWith({
     clock,
     logger,
     isStopping: () => stopping,
+    stallMs,
   });
   const listening: Promise<string> = app.listen({ host: config.HOST, port: config.PORT });
   const url = await listening.catch(async (error: unknown) => {

@@ -16,13 +16,18 @@ export function isLoopbackHostHeader(header: string | undefined): boolean {
   return match !== null && isLoopback(match[1] ?? match[2] ?? '');
 }
 
-/** Whether a request with these headers comes from a page of another origin, as far as a browser says. */
+/**
+ * Whether a request with these headers comes from a page of another origin, as far as a browser says.
+ * @param headers.scheme by which the request came; another one is another origin (RFC 6454, 5).
+ */
 export function isForeignPage(headers: {
+  readonly scheme: 'http' | 'https';
   readonly host?: string | undefined;
   readonly origin?: string | undefined;
   readonly site: string | undefined;
 }): boolean {
   if (headers.site !== undefined && headers.site !== 'same-origin' && headers.site !== 'none') return true;
   if (headers.origin === undefined) return false;
-  return !URL.canParse(headers.origin) || new URL(headers.origin).host !== headers.host?.toLowerCase();
+  const origin = URL.parse(headers.origin);
+  return origin?.protocol !== `${headers.scheme}:` || origin.host !== headers.host?.toLowerCase();
 }

@@ -14,6 +14,7 @@ export function allowLoopbackOnly(app: App): void {
     if (request.routeOptions.url === OPEN) return;
     const { host, origin, 'sec-fetch-site': site } = request.headers;
     if (!isLoopbackHostHeader(host)) throw new ProblemError('host_not_allowed');
-    if (isForeignPage({ host, origin, site: site?.toString() })) throw new ProblemError('origin_not_allowed');
+    const { protocol: scheme } = request;
+    if (isForeignPage({ scheme, host, origin, site: site?.toString() })) throw new ProblemError('origin_not_allowed');
   });
 }

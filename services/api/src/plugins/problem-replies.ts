@@ -11,6 +11,9 @@ import { ProblemError } from '../errors/problem-error.ts';
 import { toProblem } from '../errors/to-problem.ts';
 import { securityHeaders } from './security-headers.ts';
 
+/** How long a client has to take the answer on a connection that is given up. */
+const LINGER_MS = 1_000;
+
 /** Answers every error with a problem document, also what Fastify finds wrong before a route is chosen. */
 export function addProblemReplies(app: App, { generation }: { readonly generation: Generation }): void {
   app.setErrorHandler(async (error, request, reply) => {
@@ -50,7 +53,7 @@ export function sendProblem(error: unknown, request: FastifyRequest, reply: Fast
     .send(problemDocument(problem, pathOf(request.url), request.id));
 }
 
-/** Answers bytes that are not HTTP, or that came too slowly, on the bare socket, and closes it. */
+/** Answers bytes that are not HTTP, or that came too slowly, on the bare socket, and closes it within a second. */
 export function answerClientError(error: NodeJS.ErrnoException, socket: Socket): void {
   if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy();
   const code =
@@ -73,6 +76,9 @@ export function answerClientError(error: NodeJS.ErrnoException, socket: Socket):
   socket.end(
     `HTTP/1.1 ${problem.statusCode} ${STATUS_CODES[problem.statusCode]}\r\n${lines.join('\r\n')}\r\n\r\n${body}`,
   );
+  // The client may keep its side open for ever. Closing at once could lose the answer: what it still sends resets it.
+  const lingering = setTimeout(() => socket.destroy(), LINGER_MS).unref();
+  socket.once('close', () => clearTimeout(lingering));
 }
 
 /** The path of a request's URL, without the query. */
