@@ -6,8 +6,8 @@ import { type Api, openApi } from './running-api.ts';
 const BODY = { input: { prompt: 'A fox' } };
 const KEY = { 'idempotency-key': 'a' };
 
-/** A command is given up after 2 s; the rest is for a machine that is busy. One more command would not fit. */
-const PATIENCE_MS = 3_500;
+/** A command is given up after 1.5 s; the rest is for a machine that is busy. One more command would not fit. */
+const PATIENCE_MS = 2_900;
 
 /** Asks for everything that needs Redis. */
 async function expectUnavailable(api: Api): Promise<void> {

@@ -30,7 +30,7 @@ export type Begun =
 
 /** A run that is silent for this long has broken off: whoever repeats its request waits for that. */
 const LEASE_MS = 5000;
-/** How often a run must be renewed. One renewal may be lost, to a Redis that fails for its two seconds. */
+/** How often a run must be renewed. One renewal may be lost, to a Redis that fails for a moment. */
 export const RENEW_MS = 1500;
 const KEEP_MS = 24 * 3_600_000;
 
