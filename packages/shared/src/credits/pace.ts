@@ -9,10 +9,10 @@ export interface Pace {
 
 /**
  * A window is this much longer than its calls' share of a minute: of the six seconds that a tenth of the calls may take,
- * 120 ms are kept for the jitter between a grant and the call's arrival. With 15 and with 60 ms a busy machine was seen
- * to put 7 calls into a window of 6; each hundredth more costs a hundredth of the rate.
+ * 150 ms are kept for the jitter between a grant and the call's arrival. With 15, 60 and 120 ms a busy machine was seen
+ * to put one call too many into a window; each hundredth more costs a hundredth of the rate.
  */
-const WINDOW_MARGIN = 1.02;
+const WINDOW_MARGIN = 1.025;
 /** Calls may catch up on ones that came late, at this share of the mean distance: enough to lose nothing, and no burst. */
 const SPACING_SHARE = 0.9;
 
