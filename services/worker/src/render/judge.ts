@@ -37,7 +37,7 @@ export interface Judgement {
     readonly forMs?: number;
     readonly trialMs?: number;
   };
-  /** Whether to ask for the balance, to tell what a refusal means. */
+  /** How loudly the log tells of it. */
   readonly log: 'info' | 'warn' | 'error';
 }
 
