@@ -1,5 +1,6 @@
-import { checkInput, type InputProblem } from '@renderyard/shared/model/input';
+import { checkInput } from '@renderyard/shared/model/input';
 import { DEFAULT_MODEL, findModel } from '@renderyard/shared/model/model';
+import type { InputProblem } from '@renderyard/shared/model/parameter';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 

@@ -1,30 +1,16 @@
-import { Value } from 'typebox/value';
 import { drawSeed } from '../ids.ts';
 import type { Model } from './model.ts';
-
-/** One thing that is wrong with an input. `parameter` is empty when the input as a whole is. */
-export interface InputProblem {
-  readonly parameter: string;
-  readonly code: 'required' | 'unknown_parameter' | 'wrong_type' | 'out_of_range' | 'invalid_format';
-  /** What is wrong and what would be right. */
-  readonly detail: string;
-}
+import { nearestName } from './near-name.ts';
+import { type InputProblem, parametersOf, showValue } from './parameter.ts';
 
 export type CheckedInput =
   | { readonly ok: true; readonly input: Readonly<Record<string, unknown>> }
   | { readonly ok: false; readonly problems: readonly InputProblem[] };
 
-interface ParameterSchema {
-  readonly type?: string;
-  readonly const?: unknown;
-  readonly default?: unknown;
-  readonly minimum?: number;
-  readonly maximum?: number;
-  readonly minLength?: number;
-  readonly maxLength?: number;
-  readonly pattern?: string;
-  readonly description?: string;
-}
+/** More than this many problems of one input help nobody. */
+const MOST_PROBLEMS = 20;
+/** A name is taken for a misspelt parameter when no more than this many letters are wrong. */
+const NEAR = 3;
 
 /**
  * Checks what a user gave against the model's parameters and fills in every default, so that the result is the body
@@ -36,29 +22,24 @@ export function checkInput(
   given: Readonly<Record<string, unknown>>,
   seed: () => number = drawSeed,
 ): CheckedInput {
-  const schemas = model.parameters.properties as unknown as Readonly<Record<string, ParameterSchema>>;
-  const required = new Set<string>((model.parameters.required ?? []) as string[]);
+  const parameters = parametersOf(model);
   const problems: InputProblem[] = [];
   const input: Record<string, unknown> = {};
 
   for (const name of Object.keys(given)) {
     if (problems.length === MOST_PROBLEMS) break;
-    if (!Object.hasOwn(schemas, name)) problems.push(unknownParameter(name, Object.keys(schemas)));
+    if (!parameters.has(name)) problems.push(unknownParameter(name, parameters.keys()));
   }
-  for (const [name, schema] of Object.entries(schemas)) {
+  for (const [name, parameter] of parameters) {
     const value = Object.hasOwn(given, name) ? given[name] : undefined;
-    if (name === model.seed && (value === undefined || value === null || value === 'random' || value === -1)) {
+    const missing = value === undefined || value === null;
+    if (parameter.seed && (missing || isDrawn(value))) {
       input[name] = seed();
-    } else if (value === undefined || value === null) {
-      if (schema.default !== undefined) input[name] = schema.default;
-      else if (required.has(name))
-        problems.push({
-          parameter: name,
-          code: 'required',
-          detail: `${name} is required: ${expected(name, schema, model)}.`,
-        });
+    } else if (missing) {
+      if (parameter.default !== undefined) input[name] = parameter.default;
+      else if (parameter.required) problems.push(parameter.missing());
     } else {
-      const problem = checkValue(name, value, schema, model);
+      const problem = parameter.check(value);
       if (problem === undefined) input[name] = value;
       else problems.push(problem);
     }
@@ -66,76 +47,19 @@ export function checkInput(
   return problems.length > 0 ? { ok: false, problems: problems.slice(0, MOST_PROBLEMS) } : { ok: true, input };
 }
 
-/** More than this many problems of one input help nobody. */
-const MOST_PROBLEMS = 20;
-
-function checkValue(name: string, value: unknown, schema: ParameterSchema, model: Model): InputProblem | undefined {
-  if (typeof value === 'string' && !value.isWellFormed()) {
-    return {
-      parameter: name,
-      code: 'invalid_format',
-      detail: `${name} holds half of a surrogate pair, which no encoding can carry.`,
-    };
-  }
-  if (Value.Check(schema as never, value)) return undefined;
-  const code = !hasType(schema, value)
-    ? 'wrong_type'
-    : typeof value === 'number' || schema.const !== undefined
-      ? 'out_of_range'
-      : 'invalid_format';
-  return { parameter: name, code, detail: `${name} must be ${expected(name, schema, model)}, but is ${show(value)}.` };
+/** Whether the value of a seed asks for one to be drawn. */
+export function isDrawn(value: unknown): boolean {
+  return value === 'random' || value === -1;
 }
 
-function hasType(schema: ParameterSchema, value: unknown): boolean {
-  if (schema.const !== undefined) return typeof value === typeof schema.const;
-  if (schema.type === 'integer') return Number.isInteger(value);
-  return typeof value === schema.type;
-}
-
-function expected(name: string, schema: ParameterSchema, model: Model): string {
-  if (schema.const !== undefined) return `${JSON.stringify(schema.const)}, or left out (${schema.description})`;
-  if (schema.type === 'integer' || schema.type === 'number') {
-    const kind = schema.type === 'integer' ? 'a whole number' : 'a number';
-    if (schema.minimum === schema.maximum) return `${schema.minimum}, or left out (${schema.description})`;
-    return `${kind} from ${schema.minimum} to ${schema.maximum}${name === model.seed ? ', or "random"' : ''}`;
-  }
-  if (schema.pattern === '\\S') return `text of 1 to ${schema.maxLength} characters that is not blank`;
-  if (schema.pattern !== undefined) return 'a name of 1 to 40 lower-case letters, digits, _ and :';
-  return `text of at most ${schema.maxLength} characters`;
-}
-
-function show(value: unknown): string {
-  const text = JSON.stringify(value) ?? String(value);
-  return text.length > 60 ? `${text.slice(0, 57)}…` : text;
-}
-
-function unknownParameter(name: string, known: readonly string[]): InputProblem {
-  const near = known
-    .map((candidate) => ({ candidate, distance: editDistance(name.toLowerCase(), candidate) }))
-    .sort((a, b) => a.distance - b.distance)[0];
-  const hint =
-    near !== undefined && near.distance <= 3
-      ? ` Did you mean ${near.candidate}?`
-      : ` The parameters are ${known.join(', ')}.`;
+/** What is to be said of a name that no parameter has. */
+export function unknownParameter(name: string, known: Iterable<string>): InputProblem {
+  const names = [...known];
+  const near = nearestName(name, names, NEAR);
+  const hint = near === undefined ? ` The parameters are ${names.join(', ')}.` : ` Did you mean ${near}?`;
   return {
     parameter: name.slice(0, 80),
     code: 'unknown_parameter',
-    detail: `There is no parameter ${show(name.slice(0, 80))}.${hint}`,
+    detail: `There is no parameter ${showValue(name.slice(0, 80))}.${hint}`,
   };
-}
-
-/** Levenshtein's distance, for texts short enough to be parameters' names; longer ones count as far away. */
-function editDistance(a: string, b: string): number {
-  if (a.length > 40) return a.length;
-  let row = Array.from({ length: b.length + 1 }, (_, i) => i);
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j++) {
-      next.push(
-        Math.min((row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1, (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1)),
-      );
-    }
-    row = next;
-  }
-  return row[b.length] ?? a.length;
 }
