@@ -42,6 +42,10 @@ export const SETTINGS = {
   FEED_WINDOW: integer(1, 10_000, undefined),
   MAX_WAITING_JOBS: integer(1, 10_000_000, 100_000),
   RETENTION_HOURS: integer(1, 87_600, 168),
+  MAX_UPLOAD_BYTES: integer(1024, 1_099_511_627_776, 1_073_741_824),
+  MAX_ROWS: integer(1, 100_000_000, 2_000_000),
+  // The values of a row far over it must still fit into a part of the store, written as JSON.
+  MAX_ROW_BYTES: integer(1024, 262_144, 65_536),
   RENDERYARD_API_KEYS: apiKeys(),
   SECRET_KEY: secretKey(),
   LOG_LEVEL: oneOf(LOG_LEVELS, 'info'),
