@@ -17,6 +17,10 @@ const facts = (status: number, cost?: number): AnswerFacts => ({
 const job = (tries: number, uncertainTries = 0): Job => ({
   id: 'job_1',
   account: 'a',
+  batch: undefined,
+  row: undefined,
+  run: 0,
+  imageKey: 'jobs/job_1',
   status: 'processing',
   model: 'm',
   input: {},

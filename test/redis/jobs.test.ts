@@ -40,6 +40,10 @@ describe('create', () => {
     expect(await bench.jobs.create(job, 10)).toBe('created');
     expect(await bench.jobs.get(job.id)).toEqual({
       ...job,
+      batch: undefined,
+      row: undefined,
+      run: 0,
+      imageKey: `jobs/${job.id}`,
       status: 'queued',
       output: [],
       error: undefined,

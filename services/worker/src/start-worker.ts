@@ -1,4 +1,6 @@
 import { join } from 'node:path';
+import { createBatchFiles } from '@renderyard/shared/batch/batch-files';
+import { createBatchStates } from '@renderyard/shared/batch/batch-states';
 import type { Clock } from '@renderyard/shared/clock';
 import type { Config } from '@renderyard/shared/config';
 import { estimateCost } from '@renderyard/shared/credits/estimate';
@@ -83,6 +85,8 @@ export async function startWorker(options: {
     clock,
   });
   const estimate = estimateCost({ model: DEFAULT_MODEL, steps: 30, width: 1024, height: 1024 }, config.CREDIT_ESTIMATE);
+  const files = createBatchFiles({ store });
+  const states = createBatchStates({ redis, prefix, generation });
   const prober = createProber({
     segmind,
     ledger,
@@ -113,6 +117,9 @@ export async function startWorker(options: {
     render: (ticket) =>
       render(ticket, {
         jobs,
+        files,
+        states,
+        generation,
         ledger,
         prober,
         store,

@@ -13,17 +13,12 @@ import { parseLines, toLines } from './lines.ts';
 import type { RowRecord } from './row.ts';
 import type { RowResult } from './row-result.ts';
 
-/** Records and rows parts never change, so those used last are kept: at most so many of each. */
+/** Records, rows parts and versions of results never change, so those used last are kept: at most so many of each. */
 const KEPT_RECORDS = 64;
 const KEPT_PARTS = 16;
+const KEPT_RESULTS = 4;
 export const NDJSON = 'application/x-ndjson';
 export const JSON_TYPE = 'application/json';
-
-/** A results part that was read. */
-export interface ResultsPart {
-  readonly version: number;
-  readonly results: ReadonlyMap<number, RowResult>;
-}
 
 export type BatchFiles = ReturnType<typeof createBatchFiles>;
 
@@ -34,6 +29,7 @@ export type BatchFiles = ReturnType<typeof createBatchFiles>;
 export function createBatchFiles({ store }: { readonly store: Store }) {
   const records = createKept<BatchRecord>(KEPT_RECORDS);
   const parts = createKept<readonly RowRecord[]>(KEPT_PARTS);
+  const results = createKept<ReadonlyMap<number, RowResult>>(KEPT_RESULTS);
 
   async function readText(key: string): Promise<string | undefined> {
     const object = await store.get(key);
@@ -82,13 +78,20 @@ export function createBatchFiles({ store }: { readonly store: Store }) {
     },
 
     /** @returns undefined where that version is no longer there: a newer one has taken its place. */
-    async readResults(batch: string, part: number, version: number): Promise<Map<number, RowResult> | undefined> {
-      const text = await readText(resultsKey(batch, part, version));
-      if (text === undefined) return undefined;
-      return new Map(parseLines<RowResult>(text).map((result) => [result.row, result]));
+    async readResults(
+      batch: string,
+      part: number,
+      version: number,
+    ): Promise<ReadonlyMap<number, RowResult> | undefined> {
+      const key = resultsKey(batch, part, version);
+      return results.get(key, async () => {
+        const text = await readText(key);
+        if (text === undefined) return undefined;
+        return new Map(parseLines<RowResult>(text).map((result) => [result.row, result]));
+      });
     },
 
-    /** Writes a version of a results part, its rows in order. @returns the bytes' length and SHA-256 are not kept. */
+    /** Writes a version of a results part, its rows in order.  */
     async writeResults(batch: string, part: number, version: number, results: Iterable<RowResult>): Promise<void> {
       const sorted = [...results].sort((a, b) => a.row - b.row);
       await store.put(resultsKey(batch, part, version), toLines(sorted), { contentType: NDJSON });

@@ -9,13 +9,19 @@
 -- include ../redis/guard.lua
 -- include settle.lua
 -- include holds.lua
+-- include ../batch/rows.lua
+
+-- A single job that waits has to ask again within this time of its turn, in milliseconds, or it goes before nobody.
+local AHEAD_MS = 1000
+local function in_credits(nano) return string.format('%.6g', nano / 1000000000) end
 
 local now = redis_now()
 local _, incidents = reap(now)
 count_incidents(incidents, a.trial_ms, now)
 
 local job = P .. 'job:' .. a.job
-local state = redis.call('HMGET', job, 'status', 'cancel', 'call')
+local state = redis.call('HMGET', job, 'status', 'cancel', 'call', 'batch')
+local batch = state[4]
 if redis.call('HEXISTS', P .. 'calls', a.call) == 1 then
   -- The answer to this very question was lost on its way; it is given again.
   local entry = cjson.decode(redis.call('HGET', P .. 'calls', a.call))
@@ -24,6 +30,7 @@ end
 if (state[1] ~= 'queued' and state[1] ~= 'processing') or state[2] or (state[3] and state[3] ~= '') then
   return cjson.encode({ verdict = 'gone' })
 end
+if batch and not row_may_run(a.job, now) then return cjson.encode({ verdict = 'gone' }) end
 
 local trials = {}
 for _, name in ipairs({ 'operator', 'unauthorized', 'credits', 'store', 'upstream', 'rate', 'model:' .. a.model }) do
@@ -34,6 +41,13 @@ for _, name in ipairs({ 'operator', 'unauthorized', 'credits', 'store', 'upstrea
   end
   if hold then trials[name] = hold end
 end
+
+-- Single jobs that were told to wait for a slot or for their turn go before rows.
+local function wait(reason, ms)
+  if not batch then redis.call('ZADD', P .. 'ahead', now + ms + AHEAD_MS, a.job) end
+  return cjson.encode({ verdict = 'wait', reason = reason, ms = ms })
+end
+redis.call('ZREMRANGEBYSCORE', P .. 'ahead', '-inf', now)
 
 local in_flight = redis.call('ZCARD', P .. 'slots')
 local balance = credits_number('balance')
@@ -49,26 +63,43 @@ if balance == nil then
     set_hold('credits', { detail = 'The balance cannot be read, so the floor could not be kept. Work goes on once it can.', unread = true }, now)
     return cjson.encode({ verdict = 'hold', name = 'credits' })
   end
-  if in_flight > 0 then return cjson.encode({ verdict = 'wait', reason = 'drain', ms = 250 }) end
+  if in_flight > 0 then return wait('drain', 250) end
 else
   local left = balance - (credits_number('reserved') or 0) - (credits_number('uncertain') or 0) - a.floor
   if left < estimate then
     -- Readings under load err on the low side: let calls in flight end, ask for the balance, and only then hold.
-    if in_flight > 0 then return cjson.encode({ verdict = 'wait', reason = 'drain', ms = 250 }) end
+    if in_flight > 0 then return wait('drain', 250) end
     if probed ~= seq then return cjson.encode({ verdict = 'probe' }) end
     set_hold('credits', { detail = 'The credits left are kept: another image would go below the floor. Work goes on after a top-up.', estimate = estimate }, now)
     return cjson.encode({ verdict = 'hold', name = 'credits' })
   end
 end
 
-if in_flight >= a.slots then return cjson.encode({ verdict = 'wait', reason = 'slot', ms = 100 }) end
+if batch then
+  local limits = redis.call('HMGET', P .. 'batch:' .. batch, 'budget', 'cost', 'reserved')
+  local budget, cost, reserved = tonumber(limits[1] or nil), tonumber(limits[2]), tonumber(limits[3])
+  if budget and cost + reserved + estimate > budget then
+    -- Calls in flight may cost less than was reserved for them.
+    if reserved > 0 then return wait('drain', 250) end
+    pause_batch(batch, 'batch_budget', string.format(
+      'Of the budget of %s credits %s are spent, and another image is expected to cost %s. Raise the budget to go on.',
+      in_credits(budget), in_credits(cost), in_credits(estimate)), now)
+    give_back(a.job, now)
+    return cjson.encode({ verdict = 'gone' })
+  end
+end
+
+local ahead = batch and redis.call('ZCARD', P .. 'ahead') or 0
+if in_flight + ahead >= a.slots then return wait('slot', 100) end
 
 -- Pace: of the last calls, newest first, the one that is `calls` back must lie a whole window behind, which keeps every
 -- sliding window; and the last one must lie `spacing_ms` behind, which keeps calls from coming in bursts.
 local behind = redis.call('LINDEX', P .. 'pace', a.pace.calls - 1)
 local last = redis.call('LINDEX', P .. 'pace', 0)
 local due = math.floor(math.max(behind and behind + a.pace.window_ms or 0, last and last + a.pace.spacing_ms or 0))
-if now < due then return cjson.encode({ verdict = 'wait', reason = 'pace', ms = due - now }) end
+if now < due then return wait('pace', due - now) end
+if ahead > 0 then return wait('pace', math.max(a.pace.spacing_ms, 10)) end
+redis.call('ZREM', P .. 'ahead', a.job)
 redis.call('LPUSH', P .. 'pace', now)
 redis.call('LTRIM', P .. 'pace', 0, a.pace.calls - 1)
 redis.call('PEXPIRE', P .. 'pace', math.ceil(a.pace.window_ms))
@@ -81,7 +112,7 @@ for name, hold in pairs(trials) do
 end
 redis.call('ZADD', P .. 'slots', now + a.lease_ms, a.call)
 redis.call('HSET', P .. 'calls', a.call, cjson.encode({
-  job = a.job, worker = a.worker, model = a.model, class = a.class, estimate = estimate, guess = a.estimate,
+  job = a.job, of_batch = batch and true or nil, worker = a.worker, model = a.model, class = a.class, estimate = estimate, guess = a.estimate,
   started_at = now, resolve_after = now + a.resolve_ms, seq = seq, trial = trial,
 }))
 redis.call('HINCRBY', P .. 'credits', 'reserved', estimate)
@@ -89,7 +120,14 @@ redis.call('HINCRBY', job, 'attempts', 1)
 redis.call('HINCRBY', job, 'tries', 1)
 redis.call('HSETNX', job, 'started_at', now)
 redis.call('HSET', job, 'call', a.call)
-if state[1] == 'queued' then
+if batch then
+  redis.call('HINCRBY', P .. 'batch:' .. batch, 'reserved', estimate)
+  redis.call('HSETNX', P .. 'batch:' .. batch, 'started_at', now)
+  if state[1] == 'queued' then
+    redis.call('HSET', job, 'status', 'processing')
+    redis.call('HINCRBY', P .. 'batch:' .. batch, 'processing', 1)
+  end
+elseif state[1] == 'queued' then
   local account = redis.call('HGET', job, 'account')
   redis.call('HSET', job, 'status', 'processing')
   redis.call('ZREM', P .. 'jobs:' .. account .. ':queued', a.job)

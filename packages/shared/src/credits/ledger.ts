@@ -80,7 +80,7 @@ export interface CreditState {
 /** A slot whose worker is silent for this long is free again. Renewed every third of it. */
 export const LEASE_MS = 12_000;
 /** Beyond its timeout, a call that upstream still renders may be billed for this long. */
-const LATE_BILLING_MS = 30_000;
+export const LATE_BILLING_MS = 30_000;
 
 const scripts = {
   admit: defineScript<

@@ -1,4 +1,5 @@
 -- include balance.lua
+-- include ../batch/rows.lua
 -- The credit ledger. Nanocredits, in the hash P..'credits':
 --   balance   left by the last word we have; missing when never read
 --   reserved  sum of the estimates of calls in flight (the hash P..'calls', leased in the sorted set P..'slots')
@@ -19,6 +20,15 @@ local function spend(cost, in_balance)
   return cost
 end
 
+-- What a row's call has reserved of its batch's budget is kept until the call is charged to it or released.
+local function release_of_batch(entry)
+  local batch = entry.of_batch and row_of(entry.job)
+  entry.of_batch = nil
+  if batch and redis.call('EXISTS', P .. 'batch:' .. batch) == 1 then
+    redis.call('HINCRBY', P .. 'batch:' .. batch, 'reserved', 0 - entry.estimate)
+  end
+end
+
 -- Ends a call of a live worker or of a lost one, once only.
 --   settlement.kind  'spent' (settlement.cost, nil for the estimate) | 'released' | 'uncertain' (settlement.how)
 -- Returns what this adds to the cost of the call's job, or nil when the call was settled before.
@@ -33,10 +43,12 @@ local function settle(id, settlement, now)
     if settlement.kind == 'uncertain' then
       if entry.charged then return nil end
       entry.charged = true
+      release_of_batch(entry)
       redis.call('HSET', P .. 'uncertain', id, cjson.encode(entry))
       return entry.estimate
     end
     redis.call('HDEL', P .. 'uncertain', id)
+    release_of_batch(entry)
     -- A quiet reading that came later already holds what the call cost.
     if not entry.resolved then
       redis.call('HINCRBY', P .. 'credits', 'uncertain', -entry.estimate)
@@ -45,6 +57,7 @@ local function settle(id, settlement, now)
     redis.call('HDEL', P .. 'calls', id)
     redis.call('ZREM', P .. 'slots', id)
     redis.call('HINCRBY', P .. 'credits', 'reserved', -entry.estimate)
+    if settlement.how ~= 'lost_worker' then release_of_batch(entry) end
   end
   local charged = entry.charged and entry.estimate or 0
   if settlement.kind == 'released' then return -charged end

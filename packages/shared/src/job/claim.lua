@@ -6,6 +6,7 @@
 -- include ../redis/guard.lua
 -- include ../credits/settle.lua
 -- include ../credits/holds.lua
+-- include ../batch/rows.lua
 
 local now = redis_now()
 local _, incidents = reap(now)
@@ -14,10 +15,11 @@ count_incidents(incidents, a.trial_ms, now)
 local job = hash(P .. 'job:' .. a.id)
 if not job or tonumber(job.ticket) ~= a.ticket then return cjson.encode({ verdict = 'void' }) end
 if job.status ~= 'queued' and job.status ~= 'processing' then
-  redis.call('ZREM', P .. 'fed', a.id)
+  unfeed(a.id)
   return cjson.encode({ verdict = 'void' })
 end
 local lost
+if job.call == '' and job.batch and not row_may_run(a.id, now) then return cjson.encode({ verdict = 'void' }) end
 if job.call ~= '' then
   local lease = redis.call('ZSCORE', P .. 'slots', job.call)
   if lease then return cjson.encode({ verdict = 'busy', ms = math.max(lease - now, 50) }) end

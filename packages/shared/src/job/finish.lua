@@ -1,5 +1,6 @@
--- Ends a job, once. Every way to a final state comes through here.
+-- Ends a job outside a batch, once. Every way to a final state comes through here; a row's is end_row.
 --   fields  flat list of further fields of the job's hash
+-- include ../batch/rows.lua
 local function finish(id, status, now, fields)
   local job = P .. 'job:' .. id
   local was = redis.call('HMGET', job, 'status', 'account', 'model')
@@ -10,7 +11,7 @@ local function finish(id, status, now, fields)
   redis.call('ZADD', list .. status, 0, id)
   redis.call('ZREM', P .. 'waiting', id)
   redis.call('ZREM', P .. 'parked:' .. was[3], id)
-  redis.call('ZREM', P .. 'fed', id)
+  unfeed(id)
   redis.call('ZREM', P .. 'expiring', id)
   redis.call('ZADD', P .. 'ended', now, id)
   redis.call('PUBLISH', P .. 'ended', id)

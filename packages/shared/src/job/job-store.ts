@@ -1,9 +1,10 @@
+import { parseRowJobId } from '../batch/row.ts';
 import type { Nanocredits } from '../credits/amount.ts';
 import type { HoldName } from '../credits/hold.ts';
 import type { Redis } from '../redis/connect.ts';
 import type { Generation } from '../redis/generation.ts';
 import { defineScript } from '../redis/script.ts';
-import type { FinalStatus, Image, Job, JobError, JobStatus } from './job.ts';
+import { type FinalStatus, type Image, imageKey, type Job, type JobError, type JobStatus } from './job.ts';
 
 /** What a new job is made of. */
 export interface NewJob {
@@ -46,9 +47,37 @@ export interface Reading {
   readonly startedAt: number;
 }
 
+/** What the end of a row needs besides: where its result goes, and what earlier runs of its batch have cost. */
+export interface RowEnd {
+  /** The part of the batch's rows that holds it. */
+  readonly part: number;
+  readonly previous?: {
+    readonly attempts: number;
+    readonly uncertain: number;
+    readonly cost: Nanocredits;
+    readonly startedAt: number | null;
+  };
+}
+
+/** A call that a Redis granted which has been emptied since; it is taken in as if this one had granted it. */
+export interface AdoptedCall {
+  readonly worker: string;
+  readonly model: string;
+  readonly costClass: string;
+  readonly estimate: Nanocredits;
+  readonly startedAt: number;
+  /** Milliseconds since 1970: from then on it is billed no more. */
+  readonly resolveAfter: number;
+  /** Calls of the job so far, this one included. */
+  readonly attempts: number;
+}
+
 /** The end of a call, and of the job or of this run of it. */
 export interface JobEnd {
   readonly job: string;
+  /** Of a row of a batch. */
+  readonly row?: RowEnd | undefined;
+  readonly adopt?: AdoptedCall | undefined;
   /** The call that ended; undefined when none was made. */
   readonly call?: { readonly id: string; readonly settlement: Settlement; readonly reading?: Reading | undefined };
   /** `parked`: the model is held, the job waits without keeping a place in the queue. */
@@ -224,6 +253,19 @@ export function createJobStore({
         ...known(),
         id: end.job,
         trial_ms: trialMs,
+        row: end.row && { part: end.row.part, previous: end.row.previous && snake(end.row.previous) },
+        adopt: end.adopt && {
+          job: end.job,
+          of_batch: parseRowJobId(end.job) === undefined ? undefined : true,
+          worker: end.adopt.worker,
+          model: end.adopt.model,
+          class: end.adopt.costClass,
+          estimate: end.adopt.estimate,
+          guess: end.adopt.estimate,
+          started_at: end.adopt.startedAt,
+          resolve_after: end.adopt.resolveAfter,
+          attempts: end.adopt.attempts,
+        },
         call: end.call?.id,
         settlement: end.call?.settlement,
         reading: end.call?.reading && {
@@ -273,12 +315,19 @@ export function createJobStore({
   };
 }
 
+function snake({ startedAt, ...rest }: NonNullable<RowEnd['previous']>) {
+  return { ...rest, started_at: startedAt ?? undefined };
+}
+
 function readJob(hash: Readonly<Record<string, string>>): Job | undefined {
   if (hash.id === undefined) return undefined;
   const time = (name: string) => (hash[name] === undefined ? undefined : Number(hash[name]));
   return {
     id: hash.id,
     account: hash.account ?? '',
+    batch: hash.batch,
+    row: hash.row === undefined ? undefined : Number(hash.row),
+    run: Number(hash.run ?? 0),
     status: hash.status as JobStatus,
     model: hash.model ?? '',
     input: JSON.parse(hash.input ?? '{}') as Job['input'],
@@ -297,5 +346,6 @@ function readJob(hash: Readonly<Record<string, string>>): Job | undefined {
     startedAt: time('started_at'),
     endedAt: time('ended_at'),
     expiresAt: time('expires_at'),
+    imageKey: hash.batch === undefined ? imageKey(hash.id) : '',
   };
 }

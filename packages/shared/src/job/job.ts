@@ -45,9 +45,14 @@ export interface Image {
 export interface Job {
   readonly id: string;
   readonly account: string;
+  /** The batch and the row that it renders; undefined for a job on its own. */
+  readonly batch: string | undefined;
+  readonly row: number | undefined;
+  /** In which run of its batch: 0, and one more with each retry of its failed rows. */
+  readonly run: number;
   readonly status: JobStatus;
   readonly model: string;
-  /** The body of the call, exactly as it is sent. */
+  /** The body of the call, exactly as it is sent. Of a row it lies in the store, and is empty here until read from there. */
   readonly input: Readonly<Record<string, unknown>>;
   readonly metadata: Readonly<Record<string, unknown>>;
   readonly output: readonly Image[];
@@ -71,6 +76,8 @@ export interface Job {
   readonly startedAt: number | undefined;
   readonly endedAt: number | undefined;
   readonly expiresAt: number | undefined;
+  /** Where its image lies in the store, less the extension; of a row known once it was read from the store. */
+  readonly imageKey: string;
 }
 
 /** Where the image of a job outside a batch lies, less its extension. */

@@ -1,7 +1,9 @@
 -- Ends a call, and with it the job or this run of it: credits, counters, state, lists and the word that it ended, in
 -- one step, once only, however often it is asked and whatever BullMQ does.
 -- a: generation, id, now is Redis's; trial_ms
+--    row?         of a row of a batch: {part, previous?}, as end_row of rows.lua takes it
 --    call?        the call that ended, with
+--    adopt?       the call's own record, if it was granted by a Redis that has been emptied since; {…, attempts}
 --    settlement?  {kind = 'spent', cost?} | {kind = 'released'} | {kind = 'uncertain', how}
 --    reading?     {value, seq, started_at}   the balance that the answer's header told
 --    counted      false: a deferral, the call uses no attempt
@@ -18,10 +20,20 @@
 -- include ../credits/settle.lua
 -- include ../credits/holds.lua
 -- include finish.lua
+-- include ../batch/rows.lua
 
 local now = redis_now()
 local job = P .. 'job:' .. a.id
 
+local batch = row_of(a.id)
+if a.adopt then
+  -- This Redis has not seen the call begin. It is taken in as if it had, and with it the row, if nobody else has it.
+  if redis.call('HEXISTS', P .. 'calls', a.call) == 0 and redis.call('HEXISTS', P .. 'uncertain', a.call) == 0 then
+    redis.call('HSET', P .. 'calls', a.call, cjson.encode(a.adopt))
+    redis.call('HINCRBY', P .. 'credits', 'reserved', a.adopt.estimate)
+  end
+  if batch and redis.call('EXISTS', job) == 0 then adopt_row(a.id, a.call, a.adopt) end
+end
 local state = redis.call('HMGET', job, 'status', 'cancel', 'call', 'account', 'model')
 local open = state[1] == 'queued' or state[1] == 'processing'
 -- An image is taken also when its call was given up for lost, as long as no other call is in flight.
@@ -40,7 +52,11 @@ if a.call then
     -- Redis lost the beginning of this call; what it cost is counted all the same.
     charge = spend(a.settlement.cost)
   end
-  if charge and charge ~= 0 and state[1] then redis.call('HINCRBY', job, 'cost', charge) end
+  if charge and charge ~= 0 then
+    if state[1] then redis.call('HINCRBY', job, 'cost', charge) end
+    -- Where a row has ended without this call, its image was found in the store, with what it cost.
+    if batch and (state[1] or not a.adopt) then charge_batch(batch, charge) end
+  end
   if a.status == 'succeeded' and (charge or ours) then
     redis.call('HSET', P .. 'credits', 'streak', 0)
     local model = 'model:' .. (state[5] or '')
@@ -79,7 +95,10 @@ if a.refusal then
   end
 end
 
-if a.uncertain then redis.call('HINCRBY', job, 'uncertain', 1) end
+if a.uncertain then
+  redis.call('HINCRBY', job, 'uncertain', 1)
+  if batch then redis.call('HINCRBY', P .. 'batch:' .. batch, 'uncertain', 1) end
+end
 if a.uncertain == 2 then redis.call('HINCRBY', job, 'uncertain_tries', 1) end
 if a.call and not counted then
   redis.call('HINCRBY', job, 'attempts', -1)
@@ -88,13 +107,28 @@ end
 
 -- A cancel that came in mid-call let the call end; what was paid for is kept.
 if state[2] then status = 'canceled' end
+if batch then
+  redis.call('HSET', job, 'call', '')
+  if status == 'succeeded' or status == 'failed' then
+    end_row(a.id, status, now, a.row, a.output, status == 'failed' and a.error or nil)
+  elseif status == 'parked' then
+    if row_may_run(a.id, now) then give_back(a.id, now) end
+    status = 'parked'
+  elseif row_may_run(a.id, now) then
+    redis.call('HSET', job, 'status', 'queued')
+    if state[1] == 'processing' then row_rests(batch, now) end
+  else
+    status = 'parked'
+  end
+  return cjson.encode({ status = status })
+end
 if status == 'queued' or status == 'parked' then
   redis.call('HSET', job, 'status', 'queued', 'call', '')
   if a.retry_at then redis.call('HSET', job, 'retry_at', a.retry_at) else redis.call('HDEL', job, 'retry_at') end
   redis.call('ZREM', P .. 'jobs:' .. state[4] .. ':processing', a.id)
   redis.call('ZADD', P .. 'jobs:' .. state[4] .. ':queued', 0, a.id)
   if status == 'parked' then
-    redis.call('ZREM', P .. 'fed', a.id)
+    unfeed(a.id)
     -- Scored by time, so that the next trial is another job's.
     redis.call('ZADD', P .. 'parked:' .. state[5], now, a.id)
     redis.call('SADD', P .. 'parked', state[5])

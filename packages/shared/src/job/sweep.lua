@@ -29,7 +29,8 @@ end
 local calls = redis.call('HGETALL', P .. 'uncertain')
 for i = 1, #calls, 2 do
   local entry = cjson.decode(calls[i + 1])
-  if entry.resolved and redis.call('EXISTS', P .. 'job:' .. entry.job) == 0 then
+  local batch = row_of(entry.job)
+  if entry.resolved and redis.call('EXISTS', P .. (batch and 'batch:' .. batch or 'job:' .. entry.job)) == 0 then
     redis.call('HDEL', P .. 'uncertain', calls[i])
   end
 end

@@ -1,14 +1,24 @@
--- Takes jobs from those that wait, oldest first, up to the window of tickets that may stand in the queue. Jobs of a
--- model that is held are parked, so that they keep no place from others.
+-- Gives tickets to jobs that wait, up to the window of tickets that may stand in the queue: first to single jobs, the
+-- oldest first, then to rows of batches. Singles and rows have a window each, so that neither fills the other's. Of the
+-- accounts that with the fewest tickets is served, then of its batches that with the fewest; of equals the one that was
+-- served the longest time ago. So a batch whose rows wait for another attempt takes no more than its share.
+-- Jobs of a model that is held are parked, so that they keep no place from others.
 -- a: generation, window, most (how many at once)
 -- Returns {tickets = [[job, generation of its ticket], …] or nothing}
 -- include ../redis/guard.lua
 -- include ../credits/holds.lua
+-- include ../batch/rows.lua
+
+-- Of more accounts or batches than this, those served the longest time ago are looked at.
+local LOOKED_AT = 64
 
 local now = redis_now()
-local room = math.min(a.window - redis.call('ZCARD', P .. 'fed'), a.most)
-local tickets, looked = {}, 0
-while #tickets < room and looked < 1000 do
+local tickets = {}
+local rows = tonumber(redis.call('HGET', P .. 'window', '*') or nil) or 0
+local singles = redis.call('ZCARD', P .. 'fed') - rows
+
+local looked = 0
+while singles < a.window and #tickets < a.most and looked < 1000 do
   local id = redis.call('ZPOPMIN', P .. 'waiting')[1]
   if not id then break end
   looked = looked + 1
@@ -17,6 +27,7 @@ while #tickets < room and looked < 1000 do
   if state[1] == 'queued' then
     if passes('model:' .. state[2], now) then
       redis.call('ZADD', P .. 'fed', now, id)
+      singles = singles + 1
       tickets[#tickets + 1] = { id, redis.call('HINCRBY', job, 'ticket', 1) }
     else
       redis.call('ZADD', P .. 'parked:' .. state[2], 0, id)
@@ -25,6 +36,63 @@ while #tickets < room and looked < 1000 do
   elseif state[1] == 'processing' then
     -- An older ticket was quicker to make a call. It goes on with that one; from here on the job is looked after.
     redis.call('ZADD', P .. 'fed', 'NX', now, id)
+  end
+end
+
+-- The member of a list of who is to be served that has the fewest tickets.
+local function fewest(list, kind, left_out)
+  local names, fields = {}, {}
+  for _, name in ipairs(redis.call('ZRANGE', list, 0, LOOKED_AT - 1)) do
+    if not left_out[kind .. name] then
+      names[#names + 1] = name
+      fields[#fields + 1] = kind .. name
+    end
+  end
+  if #names == 0 then return nil end
+  local found, least
+  for i, count in ipairs(redis.call('HMGET', P .. 'window', unpack(fields))) do
+    count = tonumber(count or nil) or 0
+    if not least or count < least then found, least = names[i], count end
+  end
+  return found
+end
+
+local function feed_row(batch, row)
+  local id = 'job_' .. string.sub(batch, 5) .. '_' .. row
+  local job = P .. 'job:' .. id
+  local ticket = next_ticket()
+  if redis.call('EXISTS', job) == 1 then
+    redis.call('HSET', job, 'ticket', ticket)
+  else
+    local state = redis.call('HMGET', P .. 'batch:' .. batch, 'account', 'model', 'created_at', 'runs')
+    redis.call('HSET', job, 'id', id, 'account', state[1], 'batch', batch, 'row', row, 'status', 'queued', 'model', state[2],
+      'attempts', 0, 'tries', 0, 'uncertain', 0, 'uncertain_tries', 0, 'cost', 0, 'call', '', 'ticket', ticket,
+      'created_at', state[3], 'run', state[4])
+  end
+  into_window(id, now)
+  tickets[#tickets + 1] = { id, ticket }
+end
+
+local left_out = {}
+local window_left = a.window - rows
+while window_left > 0 and #tickets < a.most do
+  local account = fewest(P .. 'feeding', 'a:', left_out)
+  if not account then break end
+  local batch = fewest(P .. 'feeding:' .. account, 'b:', left_out)
+  if not batch then
+    left_out['a:' .. account] = true
+    if redis.call('ZCARD', P .. 'feeding:' .. account) == 0 then redis.call('ZREM', P .. 'feeding', account) end
+  elseif not passes('model:' .. (batch_field(batch, 'model') or ''), now) then
+    left_out['b:' .. batch] = true
+  else
+    local row = next_row(batch)
+    if row then
+      feed_row(batch, row)
+      window_left = window_left - 1
+      local served = redis.call('INCR', P .. 'served')
+      redis.call('ZADD', P .. 'feeding', 'XX', served, account)
+      redis.call('ZADD', P .. 'feeding:' .. account, 'XX', served, batch)
+    end
   end
 end
 return cjson.encode({ tickets = #tickets > 0 and tickets or nil })

@@ -1,4 +1,5 @@
 import { Queue } from 'bullmq';
+import { parseRowJobId } from '../batch/row.ts';
 import type { Redis } from '../redis/connect.ts';
 import type { Ticket } from './job-store.ts';
 
@@ -11,6 +12,11 @@ export const RENDER_QUEUE = 'render';
  */
 export function ticketId(ticket: Ticket): string {
   return `${ticket.job}.${ticket.generation}`;
+}
+
+/** BullMQ takes tickets without a priority before all others: single jobs go before rows. */
+function rank(ticket: Ticket): { readonly priority?: number } {
+  return parseRowJobId(ticket.job) === undefined ? {} : { priority: 1 };
 }
 
 export type TicketQueue = ReturnType<typeof createTicketQueue>;
@@ -30,7 +36,11 @@ export function createTicketQueue({ redis, prefix }: { readonly redis: Redis; re
     async add(tickets: readonly Ticket[]): Promise<void> {
       if (tickets.length > 0)
         await queue.addBulk(
-          tickets.map((ticket) => ({ name: 'render', data: ticket, opts: { jobId: ticketId(ticket) } })),
+          tickets.map((ticket) => ({
+            name: 'render',
+            data: ticket,
+            opts: { jobId: ticketId(ticket), ...rank(ticket) },
+          })),
         );
     },
     /** Whether the ticket stands in the queue, in whatever state. */

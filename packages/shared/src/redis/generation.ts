@@ -1,32 +1,52 @@
 import { newSecret } from '../ids.ts';
 import type { Redis } from './connect.ts';
+import { GenerationLostError } from './script.ts';
 
 /**
  * The mark of the Redis that this installation works on. Every script is given it and refuses when it is missing or
  * another, so that an emptied or replaced Redis is noticed before anything is counted wrongly.
  */
 export interface Generation {
-  /** @throws when {@link Generation.join} has not succeeded yet. */
+  /** @throws {GenerationLostError} when the mark has not been found yet. */
   readonly current: string;
-  /** Reads the mark, or sets a new one where there is none. Returns true when it is not the one known before. */
+  /** The same; undefined where `current` throws. */
+  readonly known: string | undefined;
+  /** Reads the mark and works with it from now on. `missing`: there is none, what was known before stays. */
+  find(): Promise<'missing' | 'known' | 'new'>;
+  /**
+   * The same, and sets a new mark where there is none: for a Redis that owes nothing to a store. What serves users
+   * rebuilds such a Redis first, see recovery.ts. Returns true when the mark is not the one known before.
+   */
   join(): Promise<boolean>;
 }
 
+/** Where the mark stands. */
+export const generationKey = (prefix: string) => `${prefix}generation`;
+
 export function createGeneration(redis: Redis, prefix: string): Generation {
   let current: string | undefined;
+  const key = generationKey(prefix);
+  const find: Generation['find'] = async () => {
+    const found = await redis.get(key);
+    if (found === null) return 'missing';
+    const changed = current !== found;
+    current = found;
+    return changed ? 'new' : 'known';
+  };
   return {
     get current() {
-      if (current === undefined) throw new Error('the generation of Redis is not known yet');
+      if (current === undefined) throw new GenerationLostError('the generation of Redis is not known yet');
       return current;
     },
+    get known() {
+      return current;
+    },
+    find,
     async join() {
-      const key = `${prefix}generation`;
       await redis.set(key, newSecret(12), 'NX');
-      const found = await redis.get(key);
-      if (found === null) throw new Error('Redis lost the generation that was just set');
-      const changed = current !== found;
-      current = found;
-      return changed;
+      const found = await find();
+      if (found === 'missing') throw new Error('Redis lost the generation that was just set');
+      return found === 'new';
     },
   };
 }

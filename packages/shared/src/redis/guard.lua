@@ -3,7 +3,9 @@
 -- caller knows: it was emptied or replaced, and counts nothing that was spent.
 local P = KEYS[1]
 local a = cjson.decode(ARGV[1])
-if a.generation and redis.call('GET', P .. 'generation') ~= a.generation then
+-- Who rebuilds an emptied Redis goes by the mark that it is going to get, as long as it holds the lock under that mark.
+if a.generation and redis.call('GET', P .. 'generation') ~= a.generation
+  and redis.call('GET', P .. 'rebuild:lock') ~= a.generation then
   return redis.error_reply('GENERATION is missing or another')
 end
 

@@ -1,4 +1,4 @@
-import type { Job } from '@renderyard/shared/job/job';
+import { imageKey, type Job } from '@renderyard/shared/job/job';
 import type { JobStore, NewJob } from '@renderyard/shared/job/job-store';
 import { ProblemError } from '../errors/problem-error.ts';
 import type { Feeder } from './feeder.ts';
@@ -48,6 +48,10 @@ export async function submitJob(
 function accepted(job: NewJob): Job {
   return {
     ...job,
+    batch: undefined,
+    row: undefined,
+    run: 0,
+    imageKey: imageKey(job.id),
     status: 'queued',
     output: [],
     error: undefined,

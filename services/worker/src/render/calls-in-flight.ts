@@ -6,6 +6,8 @@ import type { Logger } from '@renderyard/shared/logger';
 export interface CallsInFlight {
   /** @returns what to call when the call has been recorded. */
   enter(call: string): () => void;
+  /** The call is over, though its end cannot be recorded yet. */
+  ended(call: string): void;
   readonly size: number;
   stop(): void;
 }
@@ -41,6 +43,7 @@ export function createCallsInFlight({
       calls.add(call);
       return () => calls.delete(call);
     },
+    ended: (call) => void calls.delete(call),
     get size() {
       return calls.size;
     },

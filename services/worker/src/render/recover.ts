@@ -1,12 +1,13 @@
 import type { Job } from '@renderyard/shared/job/job';
 import type { LostCall } from '@renderyard/shared/job/job-store';
+import { findImage } from '@renderyard/shared/job/stored-image';
 import type { Ending } from './ending.ts';
 import { HOLD_WAIT_MS, unknownOutcome } from './judge.ts';
 import type { RenderDependencies } from './render-dependencies.ts';
-import { findImage } from './store-image.ts';
+import type { Work } from './work.ts';
 
 /** A call of an earlier run whose worker was lost: its image may be in the store, else nobody knows. */
-export async function recover(job: Job, lost: LostCall, deps: RenderDependencies): Promise<Ending> {
+export async function recover({ job, row }: Work, lost: LostCall, deps: RenderDependencies): Promise<Ending> {
   const found = await lookForImage(job, deps).catch((error: unknown) => {
     deps.logger.warn({ err: error, job: job.id }, 'the store cannot tell whether an image was stored');
     return 'unreadable' as const;
@@ -21,7 +22,7 @@ export async function recover(job: Job, lost: LostCall, deps: RenderDependencies
       { job: job.id, call: lost.call, key: found.image.key },
       'the image of a lost call was in the store; it is not paid for again',
     );
-    await deps.jobs.record({ job: job.id, status: 'succeeded', call, output: [found.image] }, deps.policy.trialMs);
+    await deps.jobs.record({ job: job.id, row, status: 'succeeded', call, output: [found.image] }, deps.policy.trialMs);
     return { kind: 'succeeded' };
   }
   // The lost call was counted as a try when it was admitted; it is judged as that try.
@@ -38,14 +39,15 @@ export async function recover(job: Job, lost: LostCall, deps: RenderDependencies
     'the worker of a call was lost; its credits are counted as uncertain',
   );
   const { status } = await deps.jobs.record(
-    { job: job.id, ...rest, call: { id: lost.call, settlement } },
+    { job: job.id, row, ...rest, call: { id: lost.call, settlement } },
     deps.policy.trialMs,
   );
+  if (status === 'parked') return { kind: 'void' };
   return status === 'canceled' ? { kind: 'canceled' } : ending;
 }
 
 /** Looks into the store, where what this machine kept for it is put first. */
 async function lookForImage(job: Job, { rescue, store }: RenderDependencies) {
   await rescue.storeKept(store);
-  return findImage(job, store);
+  return findImage(store, job.imageKey, job.id);
 }

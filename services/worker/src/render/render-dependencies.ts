@@ -1,3 +1,5 @@
+import type { BatchFiles } from '@renderyard/shared/batch/batch-files';
+import type { BatchStates } from '@renderyard/shared/batch/batch-states';
 import type { JobStore } from '@renderyard/shared/job/job-store';
 import type { Logger } from '@renderyard/shared/logger';
 import type { Store } from '@renderyard/shared/store/store';
@@ -10,6 +12,10 @@ import type { Rescue } from './rescue.ts';
 /** What a render needs: everything outside of it that it touches. */
 export interface RenderDependencies extends AdmitDependencies {
   readonly jobs: JobStore;
+  readonly files: BatchFiles;
+  readonly states: BatchStates;
+  /** The Redis that is worked on; it changes when it was emptied and has been rebuilt. */
+  readonly generation: { readonly current: string };
   readonly store: Store;
   readonly segmind: SegmindClient;
   readonly calls: CallsInFlight;

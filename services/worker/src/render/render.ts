@@ -1,20 +1,27 @@
 import { type Grant, LEASE_MS } from '@renderyard/shared/credits/ledger';
 import { newId } from '@renderyard/shared/ids';
-import type { Job } from '@renderyard/shared/job/job';
+import type { Image, Job } from '@renderyard/shared/job/job';
 import type { JobEnd, Reading, Ticket } from '@renderyard/shared/job/job-store';
+import { findImage } from '@renderyard/shared/job/stored-image';
+import { StoreError } from '@renderyard/shared/store/store-error';
 import type { AnswerFacts, ImageOutcome, NoImageOutcome, Outcome } from '../segmind/outcome.ts';
 import { admit } from './admit.ts';
 import type { Ending } from './ending.ts';
 import { explainRefusal } from './explain-refusal.ts';
 import { HOLD_WAIT_MS, judge } from './judge.ts';
+import { loadRow, RowLostError } from './load-row.ts';
+import { recordEnd } from './record-end.ts';
 import { recover } from './recover.ts';
 import type { RenderDependencies } from './render-dependencies.ts';
-import { storeImage } from './store-image.ts';
+import { holdForStore, storeImage } from './store-image.ts';
+import type { Work } from './work.ts';
 
 /** A call that was made, and what came of it. */
 interface MadeCall {
   readonly id: string;
   readonly grant: Grant;
+  /** The Redis that granted it. */
+  readonly generation: string;
 }
 
 /**
@@ -23,27 +30,58 @@ interface MadeCall {
  * counted and the job is in one known state.
  */
 export async function render(ticket: Ticket, deps: RenderDependencies): Promise<Ending> {
+  const generation = deps.generation.current;
   const claim = await deps.jobs.claim(ticket, deps.policy.trialMs);
   if (claim.verdict === 'void') return { kind: 'void' };
   if (claim.verdict === 'busy') return { kind: 'deferred', reason: 'busy', afterMs: claim.ms };
-  const { job } = claim;
+  const loaded = await load(claim.job, deps);
+  if ('kind' in loaded) return loaded;
+  const { job } = loaded;
 
-  if (claim.lost !== undefined) return recover(job, claim.lost, deps);
-  if (job.cancelRequested) return conclude(job, { status: 'canceled' }, { kind: 'canceled' }, deps);
+  if (claim.lost !== undefined) return recover(loaded, claim.lost, deps);
+  if (job.cancelRequested) return conclude(loaded, { status: 'canceled' }, { kind: 'canceled' }, deps);
   if (job.expiresAt !== undefined && job.expiresAt <= claim.now) {
     const error = { code: 'expired', detail: 'The job was not rendered before the end of its expires_in.' } as const;
-    return conclude(job, { status: 'expired', error }, { kind: 'expired' }, deps);
+    return conclude(loaded, { status: 'expired', error }, { kind: 'expired' }, deps);
   }
+
+  const found = await findEarlierImage(loaded, deps);
+  if (found !== undefined)
+    return conclude(loaded, { status: 'succeeded', output: [found] }, { kind: 'succeeded' }, deps);
 
   const call = newId('call');
   const admission = await admit(job, call, deps);
   if (admission.kind === 'no') return admission.ending;
-  if (admission.kind === 'park') return conclude(job, { status: 'parked' }, { kind: 'void' }, deps);
-  return makeCall(job, { id: call, grant: admission.grant }, deps);
+  if (admission.kind === 'park') return conclude(loaded, { status: 'parked' }, { kind: 'void' }, deps);
+  return makeCall(loaded, { id: call, grant: admission.grant, generation }, deps);
+}
+
+/** The job with all that its run needs; a row's lies in the store. An ending when that cannot be had. */
+async function load(job: Job, deps: RenderDependencies): Promise<Work | Ending> {
+  try {
+    return await loadRow(job, deps);
+  } catch (error) {
+    if (error instanceof StoreError) {
+      holdForStore(deps);
+      return { kind: 'deferred', reason: 'hold', afterMs: HOLD_WAIT_MS };
+    }
+    if (!(error instanceof RowLostError)) throw error;
+    deps.logger.error({ err: error, job: job.id }, 'a row cannot be read and fails');
+    const failure = { code: 'store_failed', detail: 'The store no longer has this row as it was submitted.' } as const;
+    const ending = { kind: 'failed', code: 'store_failed' } as const;
+    return conclude({ job, row: { part: error.part } }, { status: 'failed', error: failure }, ending, deps);
+  }
+}
+
+/** A row of an earlier run whose outcome stayed unknown may have got its image after all; it is not paid for again. */
+async function findEarlierImage({ job, row }: Work, { store }: RenderDependencies): Promise<Image | undefined> {
+  if ((row?.previous?.uncertain ?? 0) === 0 || job.attempts > 0) return undefined;
+  return (await findImage(store, job.imageKey, job.id))?.image;
 }
 
 /** The paid part: from here on every way out settles the call, or leaves it open to be found. */
-async function makeCall(job: Job, call: MadeCall, deps: RenderDependencies): Promise<Ending> {
+async function makeCall(work: Work, call: MadeCall, deps: RenderDependencies): Promise<Ending> {
+  const { job } = work;
   const began = deps.clock.now();
   const release = deps.calls.enter(call.id);
   let outcome: Outcome | undefined;
@@ -62,8 +100,8 @@ async function makeCall(job: Job, call: MadeCall, deps: RenderDependencies): Pro
       'a call ended',
     );
     return outcome.kind === 'image'
-      ? await keepImage(job, call, outcome, deps)
-      : await judged(job, call, outcome, deps);
+      ? await keepImage(work, call, outcome, deps)
+      : await judged(work, call, outcome, deps);
   } catch (error) {
     // The call stays open: the job's next run finds it as lost, and its image in the store if it came so far.
     deps.logger.error({ err: error, job: job.id, call: call.id }, 'a call could not be settled; it is looked at again');
@@ -74,13 +112,14 @@ async function makeCall(job: Job, call: MadeCall, deps: RenderDependencies): Pro
   }
 }
 
-async function keepImage(job: Job, call: MadeCall, outcome: ImageOutcome, deps: RenderDependencies): Promise<Ending> {
+async function keepImage(work: Work, call: MadeCall, outcome: ImageOutcome, deps: RenderDependencies): Promise<Ending> {
+  const { job } = work;
   const settlement = { kind: 'spent', cost: outcome.facts.cost } as const;
   const stored = await storeImage(job, call.id, outcome.image, outcome.facts, deps);
   switch (stored.kind) {
     case 'stored':
       return record(
-        job,
+        work,
         call,
         { status: 'succeeded', settlement, output: [stored.image] },
         outcome.facts,
@@ -90,7 +129,7 @@ async function keepImage(job: Job, call: MadeCall, outcome: ImageOutcome, deps: 
     case 'refused': {
       const error = { code: 'store_failed', detail: `${stored.detail} The render was paid for.` } as const;
       return record(
-        job,
+        work,
         call,
         { status: 'failed', settlement, error },
         outcome.facts,
@@ -105,7 +144,8 @@ async function keepImage(job: Job, call: MadeCall, outcome: ImageOutcome, deps: 
   }
 }
 
-async function judged(job: Job, call: MadeCall, outcome: NoImageOutcome, deps: RenderDependencies): Promise<Ending> {
+async function judged(work: Work, call: MadeCall, outcome: NoImageOutcome, deps: RenderDependencies): Promise<Ending> {
+  const { job } = work;
   const refusedByAccount = outcome.kind === 'unauthorized' || outcome.kind === 'no_credits';
   const probe = refusedByAccount ? await deps.prober.probe({ holdIfUnread: false }) : undefined;
   const judgement = refusedByAccount ? explainRefusal(outcome, call.grant.estimate, probe) : undefined;
@@ -124,14 +164,14 @@ async function judged(job: Job, call: MadeCall, outcome: NoImageOutcome, deps: R
     },
     'a call gave no image',
   );
-  return record(job, call, end, 'facts' in outcome ? outcome.facts : undefined, ending, deps);
+  return record(work, call, end, 'facts' in outcome ? outcome.facts : undefined, ending, deps);
 }
 
 type CallEnd = Omit<JobEnd, 'job' | 'call'> & { readonly settlement: NonNullable<JobEnd['call']>['settlement'] };
 
 /** Writes down how a call ended, and says what that makes of the run. */
 async function record(
-  job: Job,
+  { job, row }: Work,
   call: MadeCall,
   { settlement, ...end }: CallEnd,
   facts: AnswerFacts | undefined,
@@ -144,9 +184,11 @@ async function record(
       : { value: facts.remaining, seq: call.grant.seq, startedAt: call.grant.startedAt };
   const retryAt =
     ending.kind === 'retry' || ending.kind === 'uncertain' ? { retryAt: deps.clock.now() + ending.afterMs } : {};
-  const { status, late } = await deps.jobs.record(
-    { job: job.id, ...end, ...retryAt, call: { id: call.id, settlement, reading } },
-    deps.policy.trialMs,
+  const { status, late } = await recordEnd(
+    job,
+    call,
+    { job: job.id, row, ...end, ...retryAt, call: { id: call.id, settlement, reading } },
+    deps,
   );
   if (late) {
     deps.logger.warn(
@@ -164,12 +206,12 @@ async function record(
 
 /** Ends a run in which no call was made. */
 async function conclude(
-  job: Job,
+  { job, row }: Work,
   end: Omit<JobEnd, 'job' | 'call'>,
   ending: Ending,
   deps: RenderDependencies,
 ): Promise<Ending> {
-  await deps.jobs.record({ job: job.id, ...end }, deps.policy.trialMs);
+  await deps.jobs.record({ job: job.id, row, ...end }, deps.policy.trialMs);
   return ending;
 }
 

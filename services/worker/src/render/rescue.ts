@@ -1,7 +1,7 @@
 import { copyFile, mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { toCredits } from '@renderyard/shared/credits/amount';
-import { imageKey, type Job } from '@renderyard/shared/job/job';
+import type { Job } from '@renderyard/shared/job/job';
 import type { Logger } from '@renderyard/shared/logger';
 import type { Store } from '@renderyard/shared/store/store';
 import type { AnswerFacts } from '../segmind/outcome.ts';
@@ -50,7 +50,7 @@ export function createRescue({ folder, logger }: { readonly folder: string; read
       if (image.body instanceof Uint8Array) await writeFile(path, image.body, { flush: true });
       else await copyFile(image.body.path, path);
       const note: Note = {
-        key: `${imageKey(job.id)}.${image.extension}`,
+        key: `${job.imageKey}.${image.extension}`,
         contentType: image.contentType,
         metadata: imageMetadata(job, call, image, facts),
       };

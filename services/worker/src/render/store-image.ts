@@ -1,9 +1,10 @@
 import type { Clock } from '@renderyard/shared/clock';
-import { type Nanocredits, parseCredits, toCredits } from '@renderyard/shared/credits/amount';
+import { toCredits } from '@renderyard/shared/credits/amount';
 import type { Ledger } from '@renderyard/shared/credits/ledger';
-import { type Image, imageKey, type Job } from '@renderyard/shared/job/job';
+import type { Image, Job } from '@renderyard/shared/job/job';
+import { imageOf } from '@renderyard/shared/job/stored-image';
 import type { Logger } from '@renderyard/shared/logger';
-import type { ObjectInfo, Store } from '@renderyard/shared/store/store';
+import type { Store } from '@renderyard/shared/store/store';
 import { StoreError } from '@renderyard/shared/store/store-error';
 import type { AnswerFacts } from '../segmind/outcome.ts';
 import type { ReceivedImage } from '../segmind/received-image.ts';
@@ -41,7 +42,7 @@ export async function storeImage(
   deps: StoreImageDependencies,
 ): Promise<Stored> {
   const { store, ledger, clock, logger, abort } = deps;
-  const key = `${imageKey(job.id)}.${received.extension}`;
+  const key = `${job.imageKey}.${received.extension}`;
   const metadata = imageMetadata(job, call, received, facts);
   for (let tries = 1; ; tries++) {
     try {
@@ -68,25 +69,25 @@ export async function storeImage(
         };
       }
       const there = await store.head(key, { signal: abort });
-      const image = there && imageOf(there, job.id);
-      if (image !== undefined) return { kind: 'stored', image };
+      const found = there && imageOf(there, job.id);
+      if (found !== undefined) return { kind: 'stored', image: found.image };
       return { kind: 'refused', detail: `There is already another object at ${key}.` };
     } catch (error) {
       if (abort.aborted) return { kind: 'gave_up' };
       if (error instanceof StoreError && error.kind === 'invalid')
         return { kind: 'refused', detail: 'The store refuses the image.' };
       logger.warn({ err: error, job: job.id, key, tries }, 'an image cannot be stored and is tried again');
-      // Not waited for, and no reason to give up: Redis may be on the same full disk, or away as well.
-      holdAll(deps);
+      holdForStore(deps);
       await clock.sleep(FIRST_WAIT_MS + backoff(Math.min(tries, 4), FIRST_WAIT_MS), abort);
       if (abort.aborted) return { kind: 'gave_up' };
     }
   }
 }
 
-function holdAll({ ledger, logger }: StoreImageDependencies): void {
+/** Not waited for, and it never fails: Redis may be on the same full disk as the store, or away as well. */
+export function holdForStore({ ledger, logger }: Pick<StoreImageDependencies, 'ledger' | 'logger'>): void {
   const detail =
-    'The store does not take images. What was paid for is kept and tried again; no new call is made until it does.';
+    'The store cannot be used. What was paid for is kept and tried again; no new call is made until it can.';
   ledger.setHold('store', detail).then(
     (isNew) => isNew && logger.error({ hold: 'store' }, detail),
     (error: unknown) => logger.warn({ err: error, hold: 'store' }, 'the hold for the store cannot be set'),
@@ -104,33 +105,5 @@ export function imageMetadata(job: Job, call: string, image: ReceivedImage, fact
     height: String(image.height),
     ...(facts.cost === undefined ? {} : { cost: String(toCredits(facts.cost)) }),
     ...(facts.requestId === undefined ? {} : { 'request-id': facts.requestId }),
-  };
-}
-
-/** The image of a job that lies in the store already, from an earlier call whose worker was lost. */
-export async function findImage(
-  job: Job,
-  store: Store,
-): Promise<{ readonly image: Image; readonly cost: Nanocredits | undefined } | undefined> {
-  for await (const { key } of store.list(`${imageKey(job.id)}.`, { limit: 5 })) {
-    const info = await store.head(key);
-    const image = info && imageOf(info, job.id);
-    if (info === undefined || image === undefined) continue;
-    return { image, cost: parseCredits(info.metadata.cost ?? '', 'up') };
-  }
-  return undefined;
-}
-
-function imageOf(info: ObjectInfo, job: string): Image | undefined {
-  const { metadata } = info;
-  if (metadata.job !== job || metadata.sha256 === undefined) return undefined;
-  return {
-    key: info.key,
-    content_type: info.contentType,
-    bytes: info.bytes,
-    width: Number(metadata.width),
-    height: Number(metadata.height),
-    sha256: metadata.sha256,
-    seed: Number(metadata.seed),
   };
 }

@@ -1,3 +1,4 @@
+import type { ImageExtension } from '@renderyard/shared/job/stored-image';
 import { imageSize } from 'image-size';
 
 /** Whether the body ended as HTTP says it should, and by what that is known. */
@@ -14,7 +15,7 @@ export type Verified =
   | { readonly ok: false; readonly problem: string };
 
 /** The kinds of image that image-size recognises by their magic bytes, as stored. */
-const KINDS: Readonly<Record<string, readonly [contentType: string, extension: string]>> = {
+const KINDS: Readonly<Record<string, readonly [contentType: string, extension: ImageExtension]>> = {
   jpg: ['image/jpeg', 'jpg'],
   png: ['image/png', 'png'],
   webp: ['image/webp', 'webp'],

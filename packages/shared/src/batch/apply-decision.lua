@@ -1,0 +1,41 @@
+-- Puts a decision into force; see BatchDecision in batch.ts. Needs rows.lua.
+local function apply_decision(id, decision, now)
+  local batch = P .. 'batch:' .. id
+  local state = redis.call('HMGET', batch, 'status', 'runs', 'decision')
+  local status = state[1]
+  if not status or status == 'completed' or status == 'canceled' then return end
+  if tonumber(state[3] or 0) >= decision.seq then return end
+  redis.call('HSET', batch, 'decision', decision.seq, 'metadata', decision.metadata)
+  for _, name in ipairs({ 'name', 'budget' }) do
+    if decision[name] ~= nil then redis.call('HSET', batch, name, decision[name]) else redis.call('HDEL', batch, name) end
+  end
+  if status == 'canceling' then return end
+  if decision.runs > tonumber(state[2] or 0) then
+    local bits = P .. 'bits:' .. id
+    if redis.call('EXISTS', bits .. ':failed') == 1 then
+      redis.call('BITOP', 'OR', bits .. ':again', bits .. ':again', bits .. ':failed')
+      redis.call('DEL', bits .. ':failed')
+    end
+    redis.call('HSET', batch, 'runs', decision.runs, 'failed', 0)
+    redis.call('HDEL', batch, 'alike', 'alike_code')
+    if status == 'finishing' then
+      status = 'running'
+      redis.call('HSET', batch, 'status', status)
+    end
+  end
+  if decision.status == 'canceled' then
+    redis.call('HSET', batch, 'status', 'canceling')
+    redis.call('HDEL', batch, 'hold')
+    delist(id)
+    if batch_number(id, 'processing') <= 0 then flush_soon(id, now, true) end
+  elseif status ~= 'finishing' then
+    redis.call('HSET', batch, 'status', decision.status)
+    if decision.hold then
+      redis.call('HSET', batch, 'hold', cjson.encode(decision.hold))
+      delist(id)
+    else
+      redis.call('HDEL', batch, 'hold')
+      enlist(id)
+    end
+  end
+end

@@ -1,0 +1,29 @@
+-- Makes a batch known.
+-- a: generation, id, account, fields (flat list of the hash's fields), decision, opening? (token of the keys
+--    opening:<token>:ok|failed|again, which become the batch's bits), versions? (flat list part, version)
+-- Returns {new}
+-- include ../redis/guard.lua
+-- include rows.lua
+-- include apply-decision.lua
+
+local batch = P .. 'batch:' .. a.id
+redis.call('ZADD', P .. 'batches:' .. a.account, 0, a.id)
+local was = redis.call('HGET', batch, 'status')
+-- A batch that has ended is opened again to retry its failed rows.
+if was and was ~= 'completed' then return cjson.encode({ new = false }) end
+redis.call('DEL', batch)
+redis.call('HSET', batch, unpack(a.fields))
+for _, name in ipairs({ 'ok', 'failed', 'again' }) do
+  local bits = P .. 'bits:' .. a.id .. ':' .. name
+  redis.call('DEL', bits)
+  local given = a.opening and P .. 'opening:' .. a.opening .. ':' .. name
+  if given and redis.call('EXISTS', given) == 1 then
+    redis.call('RENAME', given, bits)
+    redis.call('PERSIST', bits)
+  end
+end
+if a.versions then redis.call('HSET', P .. 'versions:' .. a.id, unpack(a.versions)) end
+local now = redis_now()
+apply_decision(a.id, a.decision, now)
+finish_if_ended(a.id, now)
+return cjson.encode({ new = true })
