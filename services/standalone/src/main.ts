@@ -1,9 +1,5 @@
-import { join } from 'node:path';
 import { runStandalone } from './run-standalone.ts';
+import { SERVICE_FILES } from './service-files.ts';
+import { createTerminal } from './terminal.ts';
 
-const main = (service: string) => join(import.meta.dirname, '../..', service, 'src/main.ts');
-
-await runStandalone({
-  env: process.env,
-  files: { api: main('api'), worker: main('worker'), simulator: main('simulator') },
-});
+await runStandalone({ env: process.env, files: SERVICE_FILES, terminal: createTerminal(process) });

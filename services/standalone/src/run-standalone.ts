@@ -2,7 +2,6 @@ import { join, resolve } from 'node:path';
 import { systemClock } from '@renderyard/shared/clock';
 import { createLifecycle } from '@renderyard/shared/lifecycle';
 import { createLogger } from '@renderyard/shared/logger';
-import { redact } from '@renderyard/shared/redact';
 import { type Environment, SettingsError } from '@renderyard/shared/settings';
 import { readAllSettings } from './all-settings.ts';
 import { explainDataDir, prepareDataDir } from './data-dir.ts';
@@ -10,9 +9,25 @@ import { greet } from './greeting.ts';
 import { createLogRelay, type LogRelay } from './log-relay.ts';
 import { createStandalone, type ServiceFiles } from './standalone.ts';
 import type { StandaloneSettings } from './standalone-settings.ts';
+import type { Terminal } from './terminal.ts';
 
-const say = (text: string) => process.stdout.write(`${text}\n`);
-const warn = (text: string) => process.stderr.write(`${redact(text)}\n`);
+/** All of it, as it runs. */
+export interface RunningStandalone {
+  readonly url: string;
+  readonly settings: StandaloneSettings;
+  /** Absolute. */
+  readonly dataDir: string;
+  /** Aborts as soon as it begins to stop. */
+  readonly signal: AbortSignal;
+}
+
+/** Something to do once all of it runs. */
+export interface Task {
+  /** @returns the code with which all of it is then to end; undefined to stay up. What it throws ends all, with code 1. */
+  run(running: RunningStandalone): Promise<number | undefined>;
+  /** The code of an end, as by Ctrl-C, before the task has ended. */
+  readonly interrupted: number;
+}
 
 /** What a person is told of an error: errors that we name explain themselves, of others the place matters. */
 function explain(error: unknown, dataDir: string): string {
@@ -23,7 +38,7 @@ function explain(error: unknown, dataDir: string): string {
 }
 
 /** What can be seen to be wrong before anything runs; it is told, and the answer is undefined. */
-async function prepareOrExplain(env: Environment): Promise<Prepared | undefined> {
+async function prepareOrExplain(env: Environment, { warn }: Terminal): Promise<Prepared | undefined> {
   let dataDir = '';
   try {
     const settings = await readAllSettings(env);
@@ -47,18 +62,27 @@ interface Prepared {
 }
 
 /**
- * The all-in-one process, from its settings to its end. It resolves when all of it runs, or when it cannot start; the
- * process then ends by itself, with code 1.
+ * The all-in-one process, from its settings to its end. It resolves when all of it runs and the task, if there is one,
+ * has ended, or when it cannot start; the process then ends by itself, with code 1.
  */
-export async function runStandalone({ env, files }: { env: Environment; files: ServiceFiles }): Promise<void> {
-  const prepared = await prepareOrExplain(env);
+export async function runStandalone({
+  env,
+  files,
+  terminal,
+  task,
+}: {
+  readonly env: Environment;
+  readonly files: ServiceFiles;
+  readonly terminal: Terminal;
+  readonly task?: Task;
+}): Promise<void> {
+  const { say, warn } = terminal;
+  const prepared = await prepareOrExplain(env, terminal);
   if (prepared === undefined) {
     process.exitCode = 1;
     return;
   }
   const { settings, dataDir, logs, toFile } = prepared;
-  // A terminal that was closed is told nothing more; that is no reason to die in the middle of stopping.
-  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
   const logger = createLogger({
     service: 'standalone',
     level: 'info',
@@ -70,10 +94,13 @@ export async function runStandalone({ env, files }: { env: Environment; files: S
     warn(text);
   };
   const standalone = createStandalone({ settings, env, files, logs, clock: systemClock, notice });
+  const stopping = new AbortController();
   let stage: 'starting' | 'runs' | 'did not start' = 'starting';
+  let exitCode = task?.interrupted ?? 0;
   const lifecycle = createLifecycle({
     logger,
     phases: () => {
+      stopping.abort();
       if (stage === 'runs') say('Stopping: what is being rendered is finished first. Ctrl-C again ends at once.');
       else if (stage === 'starting') say('Stopping. Ctrl-C again ends at once.');
       return standalone.phases();
@@ -83,14 +110,14 @@ export async function runStandalone({ env, files }: { env: Environment; files: S
       exit: (code) => {
         if (code !== 0) standalone.kill();
         logs.close();
-        process.exit(code);
+        process.exit(code === 0 ? exitCode : code);
       },
     },
   });
   // npm hands on the signals that it gets, but one that is killed hands on nothing: its child is then adopted.
   const parent = process.ppid;
   const orphaned = setInterval(() => {
-    if (process.ppid !== parent) void lifecycle.stop('npm is gone').then(() => process.exit(0));
+    if (process.ppid !== parent) void lifecycle.stop('npm is gone').then(() => process.exit(exitCode));
   }, 1000);
   if (env.npm_lifecycle_event === undefined) clearInterval(orphaned);
   orphaned.unref();
@@ -109,6 +136,15 @@ export async function runStandalone({ env, files }: { env: Environment; files: S
     stage = 'runs';
     say(greet({ url, dataDir, simulate: settings.simulate, needsKey: settings.needsKey }));
     process.send?.({ ready: true, url });
+    if (task === undefined) return;
+    const end = await task.run({ url, settings, dataDir, signal: stopping.signal });
+    if (lifecycle.stopping) return;
+    exitCode = end ?? 0;
+    if (end !== undefined) {
+      await lifecycle.stop('the task has ended');
+      logs.close();
+      process.exit(end);
+    }
   } catch (error) {
     // Told to stop while it started: the lifecycle sees to the end.
     if (lifecycle.stopping) return;

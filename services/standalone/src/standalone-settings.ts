@@ -1,3 +1,4 @@
+import { join, resolve } from 'node:path';
 import { readApiSettings } from '@renderyard/api/api-settings';
 import { type Environment, SettingsError } from '@renderyard/shared/settings';
 
@@ -9,6 +10,8 @@ export interface StandaloneSettings {
   /** Undefined: a Redis of our own. */
   readonly redisUrl: string | undefined;
   readonly dataDir: string;
+  /** Where the store keeps its objects, for people: a folder or an `s3://` address, without a `/` at its end. */
+  readonly storeAt: string;
   /** No key: the simulator. */
   readonly simulate: boolean;
   /** Whether a request must bring an API key. */
@@ -41,6 +44,7 @@ export function readStandaloneSettings(env: Environment): StandaloneSettings {
         port: config.PORT,
         redisUrl: bringsRedis ? undefined : config.REDIS_URL,
         dataDir: config.DATA_DIR,
+        storeAt: describeStore(config),
         simulate,
         needsKey: config.RENDERYARD_API_KEYS.length > 0,
         graceMs: config.SHUTDOWN_GRACE_MS,
@@ -50,4 +54,14 @@ export function readStandaloneSettings(env: Environment): StandaloneSettings {
     problems.push(...error.problems);
   }
   throw new SettingsError(problems);
+}
+
+function describeStore(config: {
+  readonly S3_BUCKET: string | undefined;
+  readonly S3_PREFIX: string | undefined;
+  readonly DATA_DIR: string;
+}): string {
+  if (config.S3_BUCKET === undefined) return join(resolve(config.DATA_DIR), 'store');
+  const prefix = (config.S3_PREFIX ?? '').replaceAll(/^\/+|\/+$/g, '');
+  return `s3://${config.S3_BUCKET}${prefix === '' ? '' : `/${prefix}`}`;
 }
