@@ -6,7 +6,7 @@ import type { Config } from '@renderyard/shared/config';
 import { estimateCost } from '@renderyard/shared/credits/estimate';
 import { createLedger } from '@renderyard/shared/credits/ledger';
 import { newId } from '@renderyard/shared/ids';
-import { feed } from '@renderyard/shared/job/feed';
+import { createFeed } from '@renderyard/shared/job/feed';
 import { createJobStore } from '@renderyard/shared/job/job-store';
 import { createTicketQueue } from '@renderyard/shared/job/ticket-queue';
 import type { StopPhase } from '@renderyard/shared/lifecycle';
@@ -100,6 +100,7 @@ export async function startWorker(options: {
   const calls = createCallsInFlight({ ledger, logger });
   const rescue = createRescue({ folder: join(options.dataFolder, 'rescue'), logger });
   const window = config.FEED_WINDOW;
+  const feedQueue = createFeed({ jobs, queue, window });
 
   const onError = async (error: unknown) => {
     if (!(error instanceof GenerationLostError)) return logger.warn({ err: error }, 'upkeep failed and is tried again');
@@ -148,7 +149,7 @@ export async function startWorker(options: {
       }),
     onEnding: (ending) => {
       if (ending.kind === 'deferred' && ending.reason === 'rate') queue.rateLimit(ending.afterMs).catch(onError);
-      if (!stopping.signal.aborted) feed({ jobs, queue, window }).catch(onError);
+      if (!stopping.signal.aborted) feedQueue().catch(onError);
     },
   });
   const upkeep = createUpkeep({

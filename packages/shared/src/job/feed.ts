@@ -20,6 +20,34 @@ export async function feed({
   return tickets.length;
 }
 
+/**
+ * The same, as often as it is asked for and never twice at a time: what is asked for while it runs is done in one go
+ * afterwards. With each ended job asking, a busy worker so feeds several tickets by one script.
+ */
+export function createFeed(deps: Parameters<typeof feed>[0]): () => Promise<void> {
+  let running: Promise<void> | undefined;
+  let next: Promise<void> | undefined;
+  const run = () => {
+    const done = feed(deps)
+      .then(() => undefined)
+      .finally(() => {
+        running = undefined;
+      });
+    running = done;
+    return done;
+  };
+  return () => {
+    if (running === undefined) return run();
+    next ??= running
+      .catch(() => undefined)
+      .then(() => {
+        next = undefined;
+        return run();
+      });
+    return next;
+  };
+}
+
 /** Gives a new ticket to every job that was fed before `fedBefore` (milliseconds since 1970) and stands in no queue. */
 export async function repairFeed({
   jobs,
