@@ -1,0 +1,115 @@
+import { CsvError, type Parser, parse } from 'csv-parse';
+import type { Read, RowReader } from '../rows/read.ts';
+import { UploadError } from '../upload-error.ts';
+import { type CsvStart, createHeaderFinder, tooManyColumns } from './csv-header.ts';
+import { type CsvRecord, createRecordWindow } from './csv-window.ts';
+import { MOST_COLUMNS } from './limits.ts';
+import { bareQuote, rowTooLong, wrongFieldCount } from './row-problems.ts';
+import { countBreaks, type TextSource } from './text-source.ts';
+
+/**
+ * How csv-parse is told to read: every kind of line break ends a record, also where a file mixes them; records of any
+ * length and number of fields come out, and are judged here.
+ */
+export const CSV_OPTIONS = {
+  record_delimiter: ['\r\n', '\n', '\r'],
+  relax_quotes: true,
+  relax_column_count: true,
+};
+
+export interface CsvSourceOptions {
+  /** If it is known; else `,` `;` or TAB, whichever the header has most of outside of quotes. */
+  readonly delimiter: string | undefined;
+  readonly mostRowBytes: number;
+  /** Called once, with the columns of the header. */
+  readonly open: (columns: readonly string[], delimiter: string) => RowReader;
+  readonly take: (read: Read) => void;
+}
+
+/** CSV and TSV. Line numbers are those of the file. */
+export function createCsvSource({ delimiter, mostRowBytes, open, take }: CsvSourceOptions): TextSource {
+  const finder = createHeaderFinder({ delimiter, mostRowBytes });
+  let records: ReturnType<typeof createRecords> | undefined;
+
+  const start = async (found: CsvStart) => {
+    records = createRecords({ found, mostRowBytes, open, take });
+    await records.push(found.rest);
+  };
+
+  return {
+    line: () => records?.line() ?? finder.line(),
+
+    async push(text) {
+      if (records !== undefined) return records.push(text);
+      const found = finder.push(text);
+      if (found !== undefined) await start(found);
+    },
+
+    async end() {
+      const found = records === undefined ? finder.end() : undefined;
+      if (found !== undefined) await start(found);
+      await records?.end();
+    },
+  };
+}
+
+/** The records of a file from its header on. */
+function createRecords({
+  found,
+  mostRowBytes,
+  open,
+  take,
+}: { readonly found: CsvStart } & Pick<CsvSourceOptions, 'mostRowBytes' | 'open' | 'take'>): TextSource {
+  const { delimiter } = found;
+  const window = createRecordWindow({ line: found.line, delimiter, mostRowBytes });
+  let reader: RowReader | undefined;
+  let columns = 0;
+
+  const onRecord = (values: string[], { bytes }: { readonly bytes: number }): null => {
+    const record = window.take(bytes);
+    if (reader !== undefined) take1(reader, record, values);
+    else {
+      if (values.length > MOST_COLUMNS) throw tooManyColumns(String(values.length), record.line);
+      columns = values.length;
+      reader = open(values, delimiter);
+    }
+    return null;
+  };
+
+  const take1 = (to: RowReader, record: CsvRecord, values: string[]): void => {
+    const { line } = record;
+    if (values.length === 1 && values[0]?.trim() === '') return;
+    if (record.bareField !== undefined) to.warn(bareQuote(line, values[record.bareField] ?? ''));
+    if (record.bytes > mostRowBytes) take(to.reject(line, values, rowTooLong(line, record.bytes, mostRowBytes)));
+    else if (values.length === columns) take(to.read(line, values));
+    else take(to.reject(line, values, wrongFieldCount(line, values.length, columns, record.breaks)));
+  };
+
+  const parser: Parser = parse({ ...CSV_OPTIONS, delimiter, on_record: onRecord });
+  // What goes wrong is told by the callbacks of write and end.
+  parser.on('error', () => {});
+  const settle = (call: (done: (error?: Error | null) => void) => void) =>
+    new Promise<void>((resolve, reject) => {
+      call((error) => (error ? reject(error) : resolve()));
+    });
+
+  return {
+    line: () => window.line() + countBreaks(window.pending()),
+
+    async push(text) {
+      window.add(text);
+      await settle((done) => parser.write(text, done));
+      window.check();
+    },
+
+    async end() {
+      try {
+        await settle((done) => parser.end(done));
+      } catch (error) {
+        if (error instanceof CsvError && error.code === 'CSV_QUOTE_NOT_CLOSED') throw window.unclosed();
+        throw error;
+      }
+      if (reader === undefined) throw new UploadError('empty_upload');
+    },
+  };
+}

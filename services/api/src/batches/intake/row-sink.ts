@@ -1,0 +1,77 @@
+import { PART_BYTES } from '@renderyard/shared/batch/batch';
+import { rejectedKey, rowsKey } from '@renderyard/shared/batch/batch-layout';
+import type { Read } from '../rows/read.ts';
+import { UploadError } from '../upload-error.ts';
+import { createPartWriter } from './part-writer.ts';
+import type { PutQueue } from './put-queue.ts';
+
+/** How many parts of an upload were begun, so that they can be deleted whatever happens to who wrote them. */
+export interface BegunParts {
+  rows(count: number): void;
+  rejected(count: number): void;
+}
+
+export type RowSink = ReturnType<typeof createRowSink>;
+
+/** Takes what becomes of each record, and writes the parts of an upload. */
+export function createRowSink({
+  batch,
+  upload,
+  mostRows,
+  queue,
+  begun,
+}: {
+  readonly batch: string;
+  readonly upload: string;
+  readonly mostRows: number;
+  readonly queue: PutQueue;
+  readonly begun: BegunParts;
+}) {
+  let count = 0;
+  let dry = false;
+  const rows = createPartWriter((part, bytes) => {
+    begun.rows(part + 1);
+    queue.begin(rowsKey(batch, upload, part), bytes);
+  });
+  const rejected = createPartWriter((part, bytes) => {
+    begun.rejected(part + 1);
+    queue.begin(rejectedKey(batch, upload, part), bytes);
+  });
+
+  return {
+    /** Set before the first record: in a dry run records are only counted. */
+    setDry(isDry: boolean): void {
+      dry = isDry;
+    },
+
+    /** @throws {UploadError} `too_many_rows`, or `row_too_long` for a row that fits into no part. */
+    take(read: Read): void {
+      if (read.kind === 'blank') return;
+      if (++count > mostRows)
+        throw new UploadError(
+          'too_many_rows',
+          `The upload has more than ${mostRows} rows (MAX_ROWS). Split it into several batches.`,
+        );
+      if (dry) return;
+      if (read.kind === 'row') rows.add(read.row);
+      else rejected.add(fitting(read));
+    },
+
+    flush(): void {
+      rows.flush();
+      rejected.flush();
+    },
+
+    count: () => count,
+    parts: () => rows.parts(),
+    rejectedParts: () => rejected.parts(),
+  };
+}
+
+/** Leaves out the values of a record that fits into no part with them; nearly always it is far smaller. */
+function fitting({ line, values, problems }: Extract<Read, { kind: 'rejected' }>) {
+  const characters = values.reduce<number>((sum, value) => sum + (typeof value === 'string' ? value.length + 3 : 0), 0);
+  // A character takes at most 6 bytes in JSON (\u0000).
+  const fits = characters * 6 < PART_BYTES / 2 || JSON.stringify(values).length * 3 < PART_BYTES;
+  return { line, values: fits ? values : [], problems };
+}
