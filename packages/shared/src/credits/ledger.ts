@@ -95,6 +95,10 @@ const scripts = {
   meetUpstream: defineScript<Record<string, unknown>, { was?: string; waiting: number }>(
     new URL('meet-upstream.lua', import.meta.url),
   ),
+  unnoted: defineScript<Record<string, unknown>, { write?: [string, string][]; remove?: string[] }>(
+    new URL('unnoted.lua', import.meta.url),
+  ),
+  noted: defineScript<Record<string, unknown>, Record<string, never>>(new URL('noted.lua', import.meta.url)),
   setHold: defineScript<Record<string, unknown>, { new: boolean }>(new URL('set-hold.lua', import.meta.url)),
 };
 
@@ -194,6 +198,25 @@ export function createLedger({
       if (inFlight > 0) return undefined;
       if ((seq ?? '0') !== (probed ?? '0')) return 'settled';
       return Number(uncertain ?? 0) > 0 ? 'uncertain' : undefined;
+    },
+
+    /**
+     * Uncertain calls whose notes in the store are missing or no longer true, with the text of the note, and calls that
+     * have notes and are uncertain no more; at most `most` of each. What is done about them is told to {@link Ledger.noted}.
+     */
+    async unnoted(most: number): Promise<{
+      readonly write: readonly (readonly [call: string, text: string])[];
+      readonly remove: readonly string[];
+    }> {
+      const { write, remove } = await scripts.unnoted(redis, prefix, { ...known(), most });
+      return { write: write ?? [], remove: remove ?? [] };
+    },
+
+    async noted(
+      written: readonly (readonly [call: string, text: string])[],
+      removed: readonly string[],
+    ): Promise<void> {
+      await scripts.noted(redis, prefix, { ...known(), written, removed });
     },
 
     /** Sets or renews a hold. Returns whether it is new. */

@@ -16,6 +16,12 @@ redis.call('HSET', P .. 'credits', 'uncertain', 0)
 redis.call('DEL', P .. 'estimates', P .. 'uncertain', P .. 'refusals', P .. 'successes')
 redis.call('HDEL', P .. 'holds', 'credits', 'unauthorized', 'upstream', 'rate')
 local waiting = redis.call('ZCARD', P .. 'waiting') + redis.call('ZCARD', P .. 'fed')
+for _, account in ipairs(redis.call('ZRANGE', P .. 'feeding', 0, -1)) do
+  for _, batch in ipairs(redis.call('ZRANGE', P .. 'feeding:' .. account, 0, -1)) do
+    local state = redis.call('HMGET', P .. 'batch:' .. batch, 'total', 'succeeded', 'failed')
+    waiting = waiting + state[1] - state[2] - state[3]
+  end
+end
 for _, model in ipairs(redis.call('SMEMBERS', P .. 'parked')) do waiting = waiting + redis.call('ZCARD', P .. 'parked:' .. model) end
 if waiting > 0 then
   set_hold('operator', { detail = string.format(

@@ -7,6 +7,7 @@ import type { TicketQueue } from '@renderyard/shared/job/ticket-queue';
 import type { Logger } from '@renderyard/shared/logger';
 import type { Store } from '@renderyard/shared/store/store';
 import type { Prober } from '../credits/prober.ts';
+import { noteUncertainCalls } from '../credits/uncertain-notes.ts';
 
 export interface UpkeepDependencies {
   readonly ledger: Ledger;
@@ -32,6 +33,8 @@ const AT_REST_MS = 5000;
 const STORE_PROBE_MS = 5000;
 /** How often lost tickets and ended times are looked for, and how long a job may be without a ticket before it counts. */
 const REPAIR_MS = 10_000;
+/** How often uncertain calls are noted in the store. */
+const NOTES_MS = 3000;
 
 /**
  * What every worker does beside rendering, about once a second. Each step is harmless when several do it at once: it
@@ -53,6 +56,7 @@ export function createUpkeep(deps: UpkeepDependencies) {
       await repairFeed({ ...deps, fedBefore: clock.now() - REPAIR_MS });
       await jobs.sweep(clock.now() - deps.retentionMs);
     }
+    if (await ledger.takeTurn('notes', worker, NOTES_MS)) await noteUncertainCalls(deps);
   }
 
   /** Looks whether the causes of holds are gone, each at its own pace. */
