@@ -13,9 +13,11 @@ export const rejectedKey = (batch: string, upload: string, part: number) =>
 export const decisionsPrefix = (batch: string) => `batches/${batch}/decisions/`;
 export const decisionKey = (batch: string, seq: number) => `${decisionsPrefix(batch)}${number(seq, 6)}.json`;
 export const resultsPrefix = (batch: string) => `batches/${batch}/results/`;
+/** Begins the keys of all versions of a part. */
+export const resultsPartPrefix = (batch: string, part: number) => `${resultsPrefix(batch)}${number(part, 6)}-`;
 /** Of several versions of a part the highest holds. Versions are milliseconds since 1970, by Redis's clock, and grow. */
 export const resultsKey = (batch: string, part: number, version: number) =>
-  `${resultsPrefix(batch)}${number(part, 6)}-${number(version, 13)}.ndjson`;
+  `${resultsPartPrefix(batch, part)}${number(version, 13)}.ndjson`;
 /** Less the extension. */
 export const rowImageKey = (batch: string, key: string) => `batches/${batch}/images/${key}`;
 export const imagesPrefix = (batch: string) => `batches/${batch}/images/`;
@@ -32,6 +34,14 @@ export const uploadKey = (batch: string) => `${uploadsPrefix}${batch}`;
 /** Tells whose a batch is, so that an account's batches are found without reading them all. */
 export const accountsPrefix = 'accounts/';
 export const accountBatchKey = (account: string, batch: string) => `${accountsPrefix}${account}/batches/${batch}`;
+/** One object a call whose outcome is not known, so that it is counted also by a Redis that never saw it. */
+export const uncertainPrefix = 'uncertain/';
+
+/** Whose batch a key of {@link accountBatchKey} names. */
+export function parseAccountBatchKey(key: string): { readonly account: string; readonly batch: string } | undefined {
+  const match = /^accounts\/([^/]+)\/batches\/([^/]+)$/.exec(key);
+  return match?.[1] === undefined || match[2] === undefined ? undefined : { account: match[1], batch: match[2] };
+}
 
 /** The part and version that a results key names. */
 export function parseResultsKey(key: string): { readonly part: number; readonly version: number } | undefined {

@@ -74,6 +74,7 @@ const scripts = {
     Record<string, unknown>,
     { flush?: { batch: string; version: number; status: BatchStatus; ending: boolean; parts?: [number, number][] } }
   >(here('take-flush.lua')),
+  renewFlush: defineScript<Record<string, unknown>, { ours: boolean }>(here('renew-flush.lua')),
   flushed: defineScript<Record<string, unknown>, { ours: boolean }>(here('flushed.lua')),
   endFlush: defineScript<Record<string, unknown>, Record<string, never>>(here('end-flush.lua')),
   complete: defineScript<Record<string, unknown>, { done: boolean }>(here('complete-batch.lua')),
@@ -216,6 +217,11 @@ export function createBatchStates({
       return { ...flush, parts };
     },
 
+    /** Lets the lease run for `leaseMs` from now. @returns false when it has run out: another worker writes the batch. */
+    async renewFlush({ batch, version }: Flush, leaseMs: number): Promise<boolean> {
+      return (await scripts.renewFlush(redis, prefix, { ...known(), id: batch, version, lease_ms: leaseMs })).ours;
+    },
+
     /**
      * Says that these lines of a part lie in the store, under the version of the flush.
      * @returns false, with nothing changed, when the lease has run out: another worker writes the batch.
@@ -232,10 +238,12 @@ export function createBatchStates({
 
     /**
      * The last step, once all results and the manifest are in the store: the batch is completed or canceled.
+     * @param endedAt milliseconds since 1970, as the manifest has it
      * @returns false, with nothing changed, when the lease has run out or the batch goes on.
      */
-    async complete({ batch, version }: Flush): Promise<boolean> {
-      return (await scripts.complete(redis, prefix, { ...known(), id: batch, version, keep_ms: KEEP_ENDED_MS })).done;
+    async complete({ batch, version }: Flush, endedAt: number): Promise<boolean> {
+      const args = { ...known(), id: batch, version, ended_at: endedAt, keep_ms: KEEP_ENDED_MS };
+      return (await scripts.complete(redis, prefix, args)).done;
     },
 
     /** Forgets a batch that has ended. @returns false when it has not. */

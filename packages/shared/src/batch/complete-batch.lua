@@ -1,5 +1,5 @@
 -- The last step of a batch: all of it lies in the store. Its bits and lists go; what it came to stays for a while.
--- a: generation, id, version (the lease of the flush), keep_ms
+-- a: generation, id, version (the lease of the flush), ended_at (as the manifest has it), keep_ms
 -- Returns {done = whether it has ended by this}
 -- include ../redis/guard.lua
 -- include rows.lua
@@ -14,7 +14,7 @@ if state[1] == 'finishing' then
 else
   redis.call('HSET', batch, 'status', 'canceled', 'canceled', state[3] - state[4] - state[5])
 end
-redis.call('HSET', batch, 'ended_at', redis_now())
+redis.call('HSET', batch, 'ended_at', string.format('%.0f', a.ended_at))
 redis.call('ZREM', P .. 'dirty', a.id)
 local bits = P .. 'bits:' .. a.id
 redis.call('DEL', bits .. ':ok', bits .. ':failed', bits .. ':again', P .. 'ends:' .. a.id, P .. 'versions:' .. a.id,
