@@ -1,5 +1,5 @@
 import { describeError } from '@renderyard/shared/describe-error';
-import { feed } from '@renderyard/shared/job/feed';
+import { createFeed } from '@renderyard/shared/job/feed';
 import type { JobStore } from '@renderyard/shared/job/job-store';
 import type { TicketQueue } from '@renderyard/shared/job/ticket-queue';
 import type { Logger } from '@renderyard/shared/logger';
@@ -18,9 +18,10 @@ export function createFeeder({
   readonly window: number;
   readonly logger: Logger;
 }): Feeder {
+  const feed = createFeed({ jobs, queue, window });
   return async () => {
     try {
-      await feed({ jobs, queue, window });
+      await feed();
     } catch (error) {
       logger.warn({ err: describeError(error) }, 'waiting jobs could not be queued; a worker will find them');
     }
