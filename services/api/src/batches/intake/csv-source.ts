@@ -63,26 +63,27 @@ function createRecords({
   const { delimiter } = found;
   const window = createRecordWindow({ line: found.line, delimiter, mostRowBytes });
   let reader: RowReader | undefined;
-  let columns = 0;
+  let columns: readonly string[] = [];
 
   const onRecord = (values: string[], { bytes }: { readonly bytes: number }): null => {
     const record = window.take(bytes);
-    if (reader !== undefined) take1(reader, record, values);
+    if (reader !== undefined) judge(reader, record, values);
     else {
       if (values.length > MOST_COLUMNS) throw tooManyColumns(String(values.length), record.line);
-      columns = values.length;
+      columns = values;
       reader = open(values, delimiter);
     }
     return null;
   };
 
-  const take1 = (to: RowReader, record: CsvRecord, values: string[]): void => {
+  const judge = (to: RowReader, record: CsvRecord, values: string[]): void => {
     const { line } = record;
     if (values.length === 1 && values[0]?.trim() === '') return;
-    if (record.bareField !== undefined) to.warn(bareQuote(line, values[record.bareField] ?? ''));
+    const { bareField } = record;
+    if (bareField !== undefined) to.warn(bareQuote(line, columns[bareField] ?? null, values[bareField] ?? ''));
     if (record.bytes > mostRowBytes) take(to.reject(line, values, rowTooLong(line, record.bytes, mostRowBytes)));
-    else if (values.length === columns) take(to.read(line, values));
-    else take(to.reject(line, values, wrongFieldCount(line, values.length, columns, record.breaks)));
+    else if (values.length === columns.length) take(to.read(line, values));
+    else take(to.reject(line, values, wrongFieldCount(line, values.length, columns.length, record.breaks)));
   };
 
   const parser: Parser = parse({ ...CSV_OPTIONS, delimiter, on_record: onRecord });

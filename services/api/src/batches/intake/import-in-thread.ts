@@ -4,7 +4,7 @@ import { UploadError } from '../upload-error.ts';
 import { pumpBytes } from './byte-pump.ts';
 import type { ImportOptions, ImportResult } from './import-job.ts';
 import { receiveError } from './sent-error.ts';
-import type { FromThread, ToThread } from './thread-messages.ts';
+import type { FromThread, ThreadAnswer, ToThread } from './thread-messages.ts';
 
 /** How long a thread may take to end an import that is given up. */
 const ABORT_MS = 2_000;
@@ -33,9 +33,7 @@ export type ImportOutcome =
   | { readonly kind: 'done'; readonly fit: true; readonly result: ImportResult }
   | { readonly kind: 'failed'; readonly fit: boolean; readonly error: unknown };
 
-type Answer =
-  | Extract<FromThread, { kind: 'done' | 'failed' }>
-  | { readonly kind: 'crashed' | 'hangs'; readonly error: unknown };
+type Answer = ThreadAnswer | { readonly kind: 'crashed' | 'hangs'; readonly error: unknown };
 
 /**
  * Has one upload imported by a thread. It resolves when the thread has nothing more to do with it, or is unfit.

@@ -28,33 +28,25 @@ let running: Running | undefined;
 const tell = (message: FromThread) => port.postMessage(message);
 
 port.on('message', (message: ToThread) => {
-  if (message.kind === 'begin') {
-    const next: Running = {
-      n: message.n,
-      aborted: new AbortController(),
-      pieces: [],
-      wake: () => {},
-      options: undefined,
-    };
-    running = next;
-    void run(next, message.job, message.begun);
-    return;
-  }
-  if (running === undefined || running.n !== message.n) return;
+  if (message.kind !== 'begin' && running?.n !== message.n) return;
   switch (message.kind) {
+    case 'begin':
+      running = { n: message.n, aborted: new AbortController(), pieces: [], wake: () => {}, options: undefined };
+      void run(running, message.job, message.begun);
+      break;
     case 'bytes':
-      running.pieces.push(Buffer.from(message.bytes.buffer, message.bytes.byteOffset, message.bytes.byteLength));
+      running?.pieces.push(Buffer.from(message.bytes.buffer, message.bytes.byteOffset, message.bytes.byteLength));
       break;
     case 'end':
-      running.pieces.push(undefined);
+      running?.pieces.push(undefined);
       break;
     case 'options':
-      running.options?.(message.options);
+      running?.options?.(message.options);
       break;
     case 'abort':
-      running.aborted.abort();
+      running?.aborted.abort();
   }
-  running.wake();
+  running?.wake();
 });
 
 async function run(current: Running, job: ImportJob, begun: Int32Array): Promise<void> {

@@ -20,10 +20,10 @@ export function rowTooLong(line: number, bytes: number, most: number): RowProble
 }
 
 /** A warning: what was meant is likely, not certain. */
-export function bareQuote(line: number, value: string): RowProblem {
+export function bareQuote(line: number, column: string | null, value: string): RowProblem {
   return {
     line,
-    column: null,
+    column,
     code: 'bare_quote',
     value: shown(value),
     detail:
