@@ -33,6 +33,31 @@ interface CreditsView {
   };
 }
 
+/** What of a batch's representation the flows look at. */
+export interface BatchView {
+  readonly id: string;
+  readonly status: string;
+  readonly hold: { readonly reason: string; readonly detail: string } | null;
+  readonly counts: Readonly<
+    Record<'total' | 'rejected' | 'queued' | 'processing' | 'succeeded' | 'failed' | 'canceled', number>
+  >;
+  readonly cost: number;
+  readonly uncertain: number;
+  readonly ended_at: string | null;
+}
+
+/** A line of results.ndjson, as far as the flows look at it. */
+export interface RowView {
+  readonly row: number;
+  readonly status: string;
+  readonly input: Readonly<Record<string, unknown>> & { readonly prompt: string };
+  readonly output: readonly { readonly key: string; readonly sha256: string }[];
+  readonly error: { readonly code: string } | null;
+  readonly attempts: number;
+  readonly uncertain: number;
+  readonly cost: number;
+}
+
 /** An API and workers as processes of their own, with a simulator and a folder or bucket: what a user runs. */
 export interface Installation extends AsyncDisposable {
   readonly upstream: ControlClient;
@@ -48,6 +73,13 @@ export interface Installation extends AsyncDisposable {
   /** The jobs once all have ended. @throws after `patienceMs`. */
   ended(ids: readonly string[], patienceMs?: number): Promise<JobView[]>;
   credits(): Promise<CreditsView>;
+  /** Uploads CSV, as a batch of small images unless the query says otherwise. @throws for any answer but 202. */
+  upload(csv: string | Uint8Array, query?: Readonly<Record<string, string>>): Promise<BatchView>;
+  batch(id: string): Promise<BatchView>;
+  /** The batch once it is completed or canceled. @throws after `patienceMs`. */
+  batchEnded(id: string, patienceMs?: number): Promise<BatchView>;
+  /** All rows, from results.ndjson. */
+  results(id: string): Promise<RowView[]>;
   until(what: string, check: () => Promise<boolean>, patienceMs?: number): Promise<void>;
 }
 
@@ -133,6 +165,36 @@ export async function startInstallation({
         patienceMs,
       );
       return found;
+    },
+    upload(csv, query = {}) {
+      const options = new URLSearchParams({ defaults: '{"width":64,"height":64}', ...query });
+      const headers = { 'content-type': 'text/csv' };
+      return json(
+        fetch(new URL(`/v1/batches?${options}`, api.url), { method: 'POST', headers, body: csv as BodyInit }),
+      );
+    },
+    batch: (id) => json<BatchView>(call('GET', `/v1/batches/${id}`)),
+    async batchEnded(id, patienceMs = 60_000) {
+      let found: BatchView | undefined;
+      await installation.until(
+        'the batch has ended',
+        async () => {
+          // 503 while Redis is away or being rebuilt is an answer that says to ask again.
+          found = await installation.batch(id).catch((error: Error) => {
+            if (error.message.startsWith('503')) return undefined;
+            throw error;
+          });
+          return found?.status === 'completed' || found?.status === 'canceled';
+        },
+        patienceMs,
+      );
+      return found as BatchView;
+    },
+    async results(id) {
+      const answer = await call('GET', `/v1/batches/${id}/results.ndjson`);
+      if (!answer.ok) throw new Error(`${answer.status}: ${await answer.text()}`);
+      const lines = (await answer.text()).split('\n').filter((line) => line !== '');
+      return lines.map((line) => JSON.parse(line) as RowView);
     },
     credits: () => json<CreditsView>(call('GET', '/v1/credits')),
     async until(what, check, patienceMs = 30_000) {
