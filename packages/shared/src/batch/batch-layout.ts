@@ -34,8 +34,6 @@ export const uploadKey = (batch: string) => `${uploadsPrefix}${batch}`;
 /** Tells whose a batch is, so that an account's batches are found without reading them all. */
 export const accountsPrefix = 'accounts/';
 export const accountBatchKey = (account: string, batch: string) => `${accountsPrefix}${account}/batches/${batch}`;
-/** One object a call whose outcome is not known, so that it is counted also by a Redis that never saw it. */
-export const uncertainPrefix = 'uncertain/';
 
 /** Whose batch a key of {@link accountBatchKey} names. */
 export function parseAccountBatchKey(key: string): { readonly account: string; readonly batch: string } | undefined {

@@ -10,6 +10,8 @@ export type ImageExtension = (typeof IMAGE_EXTENSIONS)[number];
 export interface FoundImage {
   readonly image: Image;
   readonly cost: Nanocredits | undefined;
+  /** The call that brought it. */
+  readonly call: string | undefined;
   /** Milliseconds since 1970. */
   readonly storedAt: number;
 }
@@ -45,6 +47,7 @@ export function imageOf(info: ObjectInfo, job: string): FoundImage | undefined {
       seed: Number(metadata.seed),
     },
     cost: parseCredits(metadata.cost ?? '', 'up'),
+    call: metadata.call,
     storedAt: info.modifiedAt.getTime(),
   };
 }

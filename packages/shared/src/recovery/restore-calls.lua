@@ -1,14 +1,16 @@
 -- Puts calls back into the books whose outcome is unknown. The balance is doubted until it is read again.
--- a: generation, calls (list of {id, entry}, entries as settle.lua keeps them)
+-- a: generation, calls (list of {call, entry}, entries as settle.lua keeps them)
 -- Returns {restored}
 -- include ../redis/guard.lua
 
 local restored = 0
-for _, call in ipairs(a.calls) do
-  local entry = call.entry
+for _, note in ipairs(a.calls) do
+  local entry = note.entry
+  -- The job that it belongs to was told of it, or is gone; nothing is reserved for it in a batch.
+  entry.charged, entry.of_batch = true, nil
   -- Every balance that is read from now on holds already what such a call has cost.
   entry.resolved = entry.resolve_after <= redis_now()
-  if redis.call('HSETNX', P .. 'uncertain', call.id, cjson.encode(entry)) == 1 then
+  if redis.call('HSETNX', P .. 'uncertain', note.call, cjson.encode(entry)) == 1 then
     if not entry.resolved then redis.call('HINCRBY', P .. 'credits', 'uncertain', entry.estimate) end
     restored = restored + 1
   end

@@ -1,0 +1,150 @@
+import type { BatchFiles } from '../batch/batch-files.ts';
+import { openPrefix } from '../batch/batch-layout.ts';
+import { createBatchStates } from '../batch/batch-states.ts';
+import type { Clock } from '../clock.ts';
+import type { Logger } from '../logger.ts';
+import type { Redis } from '../redis/connect.ts';
+import type { Generation } from '../redis/generation.ts';
+import type { Store } from '../store/store.ts';
+import { rebuild } from './rebuild.ts';
+import { createRebuildLocks, type RebuildLock } from './rebuild-lock.ts';
+
+/** How often a process looks whether Redis has its mark, and how often while it waits for one. */
+const WATCH_MS = 1000;
+const POLL_MS = 100;
+/** A worker that is there has noticed within this time that the mark is missing, and told of its calls. */
+const NOTICE_MS = 3000;
+/** Beyond its timeout, a call that upstream still renders may be billed for this long. */
+const LATE_BILLING_MS = 30_000;
+
+export interface RecoveryDependencies {
+  readonly redis: Redis;
+  readonly prefix: string;
+  readonly generation: Generation;
+  readonly files: BatchFiles;
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** `SEGMIND_TIMEOUT_MS`. */
+  readonly timeoutMs: number;
+  /** Of a worker: who it is, and how many things it does whose end must be in the store before it is read. */
+  readonly worker?: { readonly id: string; readonly busy: () => number };
+}
+
+export interface Recovery {
+  /**
+   * Resolves when there is a Redis with a mark and this process works with it. Where there is none, Redis was emptied or
+   * is new: one process of all rebuilds it from the store, the others wait.
+   * @throws what Redis or the store threw; it may be called again at once.
+   */
+  ensure(): Promise<void>;
+  /** Whether this process waits for a mark, as far as it has noticed. */
+  readonly rebuilding: boolean;
+  /** Looks for the mark about once a second from now on, and rebuilds as `ensure` does. */
+  watch(): void;
+  /** Ends the watch, and a rebuild that this process makes: another takes it over. */
+  stop(): Promise<void>;
+}
+
+/** Notices a Redis that was emptied or replaced, or is new, and brings into it what the store holds. */
+export function createRecovery(deps: RecoveryDependencies): Recovery {
+  const { redis, prefix, generation, files, store, clock, logger, timeoutMs, worker } = deps;
+  const locks = createRebuildLocks({ redis, prefix });
+  const stopped = new AbortController();
+  let running: Promise<void> | undefined;
+  let watching: Promise<void> | undefined;
+  let rebuilding = generation.known === undefined;
+  let toldOfFailure = false;
+
+  async function run(): Promise<void> {
+    for (;;) {
+      stopped.signal.throwIfAborted();
+      const knownBefore = generation.known !== undefined;
+      const found = await generation.find();
+      if (found !== 'missing') {
+        rebuilding = false;
+        if (found === 'new' && knownBefore)
+          logger.error('Redis was emptied or replaced; what it held of single jobs outside of batches is gone');
+        return;
+      }
+      rebuilding = true;
+      // Who has just started has nothing in flight that a Redis that is gone had granted.
+      if (worker !== undefined && knownBefore) await locks.report(worker.id, worker.busy());
+      const lock = await locks.take();
+      if (lock === undefined) await clock.sleep(POLL_MS, stopped.signal);
+      else await rebuildUnder(lock, knownBefore);
+    }
+  }
+
+  async function rebuildUnder(lock: RebuildLock, knownBefore: boolean): Promise<void> {
+    const began = clock.now();
+    const signal = AbortSignal.any([lock.signal, stopped.signal]);
+    try {
+      // Where nothing ran and nothing is to go on there is nothing to wait for.
+      const told = (await locks.callsInFlight()).workers > 0;
+      if (knownBefore || told || (await hasOpenBatches())) await untilCallsEnd(signal);
+      const states = createBatchStates({ redis, prefix, generation: { current: lock.token } });
+      const summary = await rebuild({ redis, prefix, files, store, logger, states }, lock, signal);
+      if (!(await lock.setMark())) return;
+      const log = summary.batches + summary.left_out + summary.listed > 0 ? 'warn' : 'info';
+      logger[log]({ ...summary, ms: clock.now() - began }, 'Redis had no mark and was rebuilt from the store');
+    } finally {
+      await lock.release().catch(() => undefined);
+    }
+  }
+
+  async function hasOpenBatches(): Promise<boolean> {
+    for await (const _ of store.list(openPrefix, { limit: 1 })) return true;
+    return false;
+  }
+
+  /** What calls in flight bring must be in the store before it is read, or it would be paid for again. */
+  async function untilCallsEnd(signal: AbortSignal): Promise<void> {
+    const began = clock.now();
+    for (;;) {
+      signal.throwIfAborted();
+      if (worker !== undefined) await locks.report(worker.id, worker.busy());
+      const { calls } = await locks.callsInFlight();
+      const waited = clock.now() - began;
+      if (calls === 0 && waited >= NOTICE_MS) return;
+      if (waited >= timeoutMs + LATE_BILLING_MS) {
+        logger.error({ calls, ms: waited }, 'calls in flight do not end; Redis is rebuilt without them');
+        return;
+      }
+      await clock.sleep(POLL_MS, signal);
+    }
+  }
+
+  const recovery: Recovery = {
+    ensure() {
+      running ??= run().finally(() => {
+        running = undefined;
+      });
+      return running;
+    },
+    get rebuilding() {
+      return rebuilding;
+    },
+    watch() {
+      watching ??= (async () => {
+        while (!stopped.signal.aborted) {
+          try {
+            await recovery.ensure();
+            toldOfFailure = false;
+          } catch (error) {
+            if (!toldOfFailure && !stopped.signal.aborted && rebuilding)
+              logger.error({ err: error }, 'Redis has no mark and cannot be rebuilt yet; it is tried again');
+            toldOfFailure = true;
+          }
+          await clock.sleep(WATCH_MS, stopped.signal);
+        }
+      })();
+    },
+    async stop() {
+      stopped.abort();
+      await watching;
+      await running?.catch(() => undefined);
+    },
+  };
+  return recovery;
+}
