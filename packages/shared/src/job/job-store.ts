@@ -118,6 +118,7 @@ const scripts = {
   retry: defineScript<Record<string, unknown>, { status: 'queued' | 'succeeded' | 'refused' | 'missing' | 'full' }>(
     here('retry-job.lua'),
   ),
+  forget: defineScript<Record<string, unknown>, { status: 'forgotten' | 'open' | 'missing' }>(here('forget-job.lua')),
   sweep: defineScript<Record<string, unknown>, { expired: number; forgotten: number }>(here('sweep.lua')),
 };
 
@@ -297,6 +298,11 @@ export function createJobStore({
     /** Lets a failed, canceled or expired job run again. `succeeded`: its image was already paid for and is kept. */
     async retry(id: string, mostWaiting: number): Promise<'queued' | 'succeeded' | 'refused' | 'missing' | 'full'> {
       return (await scripts.retry(redis, prefix, { ...known(), id, most_waiting: mostWaiting })).status;
+    },
+
+    /** Forgets a job that has ended; `open` when it has not. */
+    async forget(id: string): Promise<'forgotten' | 'open' | 'missing'> {
+      return (await scripts.forget(redis, prefix, { ...known(), id })).status;
     },
 
     /** Ends jobs whose time is over; forgets those that ended before `forgetBefore` (milliseconds since 1970). */

@@ -1,3 +1,5 @@
+import { UPLOAD_ERRORS, type UploadErrorCode } from '../batches/upload-error.ts';
+
 /** What is told to a client about one kind of error. */
 export interface ErrorKind {
   readonly status: number;
@@ -7,11 +9,24 @@ export interface ErrorKind {
   readonly text: string;
 }
 
+/** Uploads that cannot become a batch; 400 where nothing else is said. */
+const UPLOAD_STATUS: Readonly<Partial<Record<UploadErrorCode, number>>> = {
+  upload_too_large: 413,
+  too_many_rows: 413,
+  json_too_large: 413,
+  unsupported_format: 415,
+  unsupported_encoding: 415,
+  unsupported_charset: 415,
+  imports_busy: 503,
+  import_failed: 500,
+};
+
 /**
  * Every error that the API answers with: a closed list, documented in docs/errors.md, compared with it by a test.
  * A code never changes its meaning.
  */
 export const API_ERRORS = {
+  ...uploadKinds(),
   malformed_http: {
     status: 400,
     title: 'Malformed HTTP',
@@ -51,10 +66,40 @@ export const API_ERRORS = {
   },
   request_timeout: { status: 408, title: 'Request timeout', text: 'The request did not arrive in time.' },
   job_ended: { status: 409, title: 'Job has ended', text: 'The job has ended; there is nothing to cancel.' },
+  job_not_ended: { status: 409, title: 'Job has not ended', text: 'Only a job that has ended can be deleted.' },
+  batch_ended: { status: 409, title: 'Batch has ended', text: 'The batch has ended, or is just ending.' },
+  batch_not_ended: {
+    status: 409,
+    title: 'Batch has not ended',
+    text: 'Only a batch that has ended can be deleted. Cancel it first.',
+  },
+  batch_canceled: { status: 409, title: 'Batch is canceled', text: 'The batch is canceled, which is final.' },
+  batch_paused: { status: 409, title: 'Batch is paused', text: 'The batch is paused already.' },
+  batch_not_paused: { status: 409, title: 'Batch is not paused', text: 'The batch is not paused.' },
+  batch_over_budget: {
+    status: 409,
+    title: 'Batch is over its budget',
+    text: 'The budget of the batch is used up. Raise it: PATCH with a higher `budget`.',
+  },
+  batch_not_retryable: {
+    status: 409,
+    title: 'Batch cannot be retried',
+    text: 'No row of the batch has failed.',
+  },
+  batch_changing: {
+    status: 409,
+    title: 'Batch is changing',
+    text: 'Others change the batch at the same time. Ask again.',
+  },
   job_not_retryable: {
     status: 409,
     title: 'Job cannot be retried',
     text: 'Only a failed, canceled or expired job can be retried.',
+  },
+  row_of_batch: {
+    status: 409,
+    title: 'Row of a batch',
+    text: 'The job is a row of a batch: cancel or retry the batch.',
   },
   image_not_ready: {
     status: 409,
@@ -82,6 +127,16 @@ export const API_ERRORS = {
     status: 422,
     title: 'Idempotency-Key reused',
     text: 'This Idempotency-Key was sent with another request in the last 24 hours. Use a new one.',
+  },
+  rows_rejected: {
+    status: 422,
+    title: 'Rows rejected',
+    text: 'Some rows are not valid, and `on_invalid` is `reject`. Nothing was made; `errors` says what is wrong.',
+  },
+  no_rows: {
+    status: 422,
+    title: 'No rows',
+    text: 'No row can be rendered. Nothing was made; `errors` says what is wrong.',
   },
   headers_too_large: { status: 431, title: 'Headers too large', text: 'The headers are larger than 16 KiB.' },
   internal_error: {
@@ -113,6 +168,16 @@ export const API_ERRORS = {
 } as const satisfies Readonly<Record<string, ErrorKind>>;
 
 export type ApiErrorCode = keyof typeof API_ERRORS;
+
+/** The errors of uploads as kinds; their titles are their codes in words. */
+function uploadKinds(): Readonly<Record<UploadErrorCode, ErrorKind>> {
+  return Object.fromEntries(
+    Object.entries(UPLOAD_ERRORS).map(([code, text]) => {
+      const title = code.charAt(0).toUpperCase() + code.slice(1).replaceAll('_', ' ');
+      return [code, { status: UPLOAD_STATUS[code as UploadErrorCode] ?? 400, title, text }];
+    }),
+  ) as Record<UploadErrorCode, ErrorKind>;
+}
 
 /** What can be wrong with one part of a request, in `errors[].code`: a closed list as well. */
 export const PART_CODES = [

@@ -20,8 +20,13 @@ export const ProblemSchema = Type.Object(
         Type.Object({
           pointer: Type.Optional(Type.String()),
           line: Type.Optional(Type.Integer()),
-          column: Type.Optional(Type.Integer()),
+          column: Type.Optional(
+            Type.Union([Type.Integer(), Type.String(), Type.Null()], {
+              description: 'Of JSON a number, from 1; of an upload the name of the column, null for the whole row.',
+            }),
+          ),
           code: Type.String(),
+          value: Type.Optional(Type.Union([Type.String(), Type.Null()])),
           detail: Type.String(),
         }),
       ),

@@ -1,5 +1,6 @@
 import { GenerationLostError } from '@renderyard/shared/redis/script';
 import { StoreError } from '@renderyard/shared/store/store-error';
+import { UploadError } from '../batches/upload-error.ts';
 import { API_ERRORS, type ApiErrorCode } from './catalogue.ts';
 import { ProblemError } from './problem-error.ts';
 import { isRedisDown } from './redis-down.ts';
@@ -17,9 +18,13 @@ const FRAMEWORK: Readonly<Record<string, ApiErrorCode>> = {
 /** Seconds: about as long as a restart of Redis, or a store's hiccup, takes. */
 const RETRY_AFTER = 2;
 
+/** Seconds after which one of the uploads that are being read may be through. */
+const BUSY_RETRY_AFTER = 5;
+
 /** Whatever was thrown, as a problem of the catalogue. What is not known becomes `internal_error`, with no internals. */
 export function toProblem(error: unknown): ProblemError {
   if (error instanceof ProblemError) return error;
+  if (error instanceof UploadError) return uploadProblem(error);
   if (error instanceof GenerationLostError)
     return new ProblemError('redis_replaced', undefined, { retryAfter: 1, cause: error });
   if (error instanceof StoreError && error.kind !== 'invalid' && error.kind !== 'range')
@@ -27,6 +32,20 @@ export function toProblem(error: unknown): ProblemError {
   if (isRedisDown(error))
     return new ProblemError('redis_unavailable', undefined, { retryAfter: RETRY_AFTER, cause: error });
   return fromCode(error) ?? new ProblemError('internal_error', undefined, { cause: error });
+}
+
+/** What is wrong with an upload as a whole, with its place where that is known. */
+function uploadProblem(error: UploadError): ProblemError {
+  const { code, message, line, column, value, problems } = error;
+  const place = { ...(line === undefined ? {} : { line }), ...(value === undefined ? {} : { value }) };
+  const hasPlace = line !== undefined || column !== undefined || value !== undefined;
+  const whole = hasPlace ? [{ ...place, column: column ?? null, code, detail: message }] : undefined;
+  const errors = problems?.map((problem) => ({ ...place, ...problem })) ?? whole;
+  return new ProblemError(code, message, {
+    ...(errors === undefined ? {} : { members: { errors } }),
+    ...(code === 'imports_busy' ? { retryAfter: BUSY_RETRY_AFTER } : {}),
+    cause: error.cause ?? error,
+  });
 }
 
 /** Errors that carry a code: Fastify's, and those of routes that speak the catalogue's codes themselves. */

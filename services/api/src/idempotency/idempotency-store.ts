@@ -19,12 +19,18 @@ export interface Run {
   /** An earlier run broke off, and may have made its change. */
   readonly continued: boolean;
   renew(): Promise<void>;
+  /**
+   * Tells the fingerprint of a body that was read only now.
+   * @returns the first that was told for the key: another one is of another request; undefined when the run is no
+   * longer ours.
+   */
+  tell(content: string): Promise<string | undefined>;
   end(end: RunEnd): Promise<void>;
 }
 
 export type Begun =
   | { readonly status: 'run'; readonly run: Run }
-  | { readonly status: 'answered'; readonly answer: KeptAnswer }
+  | { readonly status: 'answered'; readonly answer: KeptAnswer; readonly content: string | undefined }
   | { readonly status: 'running'; readonly ms: number }
   | { readonly status: 'reused' };
 
@@ -39,11 +45,11 @@ const scripts = {
   begin: defineScript<
     Record<string, unknown>,
     | { status: 'begun' | 'continued'; resource: string }
-    | { status: 'answered'; answer: string }
+    | { status: 'answered'; answer: string; content?: string }
     | { status: 'running'; ms: number }
     | { status: 'reused' }
   >(here('begin.lua')),
-  end: defineScript<Record<string, unknown>, { ours: boolean }>(here('end.lua')),
+  end: defineScript<Record<string, unknown>, { ours: boolean; content?: string }>(here('end.lua')),
 };
 
 export type IdempotencyStore = ReturnType<typeof createIdempotencyStore>;
@@ -68,7 +74,7 @@ export function createIdempotencyStore({ redis, prefix }: { readonly redis: Redi
       });
       switch (begun.status) {
         case 'answered':
-          return { status: 'answered', answer: JSON.parse(begun.answer) as KeptAnswer };
+          return { status: 'answered', answer: JSON.parse(begun.answer) as KeptAnswer, content: begun.content };
         case 'running':
         case 'reused':
           return begun;
@@ -80,6 +86,7 @@ export function createIdempotencyStore({ redis, prefix }: { readonly redis: Redi
               resource: begun.resource,
               continued: begun.status === 'continued',
               renew: async () => void (await scripts.end(redis, prefix, { key, owner, lease_ms: LEASE_MS })),
+              tell: async (content) => (await scripts.end(redis, prefix, { key, owner, content })).content,
               end: async (end) => {
                 const what = 'answer' in end ? { answer: JSON.stringify(end.answer) } : end;
                 await scripts.end(redis, prefix, { key, owner, ...what });

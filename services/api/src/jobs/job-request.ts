@@ -1,14 +1,11 @@
 import { checkInput } from '@renderyard/shared/model/input';
 import { DEFAULT_MODEL, findModel, MODELS, type Model } from '@renderyard/shared/model/model';
 import { Type } from 'typebox';
-import { valueProblems } from '../body/check-value.ts';
+import { METADATA_DEPTH, MOST_METADATA, readMetadata } from '../body/read-metadata.ts';
 import { invalidRequest, type PartProblem, pointer } from '../errors/problem-error.ts';
 
 /** Seconds: 30 days. */
 const LONGEST_EXPIRY = 2_592_000;
-/** Bytes of metadata, as JSON in UTF-8. */
-const MOST_METADATA = 16_384;
-const METADATA_DEPTH = 5;
 
 /** The body of `POST /v1/jobs`, for the documentation; {@link readJobRequest} checks it, with better words. */
 export const JobRequestSchema = Type.Object(
@@ -64,7 +61,7 @@ export function readJobRequest(body: unknown): JobRequest {
     .map(unknownField);
   const model = readModel(body.model, problems);
   const input = readInput(body.input, model, problems);
-  const metadata = readMetadata(body.metadata, problems);
+  const metadata = readMetadata(body.metadata, '/metadata', problems);
   const expiresInMs = readExpiry(body.expires_in, problems);
   if (problems.length > 0) throw invalidRequest(problems);
   return { model, input, metadata, expiresInMs };
@@ -96,24 +93,6 @@ function readInput(input: unknown, model: Model, problems: PartProblem[]): Reado
   for (const { parameter, code, detail } of checked.problems)
     problems.push({ pointer: parameter === '' ? '/input' : pointer('/input', parameter), code, detail });
   return {};
-}
-
-function readMetadata(metadata: unknown, problems: PartProblem[]): Readonly<Record<string, unknown>> {
-  if (metadata === undefined || metadata === null) return {};
-  const at = '/metadata';
-  if (!isObject(metadata)) {
-    problems.push({ pointer: at, code: 'wrong_type', detail: 'metadata must be an object.' });
-    return {};
-  }
-  const bytes = Buffer.byteLength(JSON.stringify(metadata));
-  if (bytes > MOST_METADATA)
-    problems.push({
-      pointer: at,
-      code: 'too_large',
-      detail: `metadata must be at most ${MOST_METADATA} bytes of JSON, but has ${bytes}.`,
-    });
-  problems.push(...valueProblems(metadata, { mostDepth: METADATA_DEPTH, at, exactNumbers: true }));
-  return metadata;
 }
 
 function readExpiry(seconds: unknown, problems: PartProblem[]): number | undefined {

@@ -23,6 +23,11 @@ interface ObjectSchema {
   readonly required?: readonly string[];
 }
 
+/** Of one media type, or of several. */
+interface BodySchema extends ObjectSchema {
+  readonly content?: Readonly<Record<string, { readonly schema: unknown }>>;
+}
+
 /**
  * The OpenAPI 3.1 document of routes whose schemas are JSON Schema as they stand.
  * @param named schemas that are written once and referred to by these names.
@@ -70,19 +75,12 @@ function describe({ method, schema, needsKey }: DescribedRoute, refer: (schema: 
       ? [header('Idempotency-Key', 'Kept 24 hours: the same request again gets the same answer.')]
       : []),
   ];
-  const body = schema.body as ObjectSchema | undefined;
+  const body = schema.body as BodySchema | undefined;
   return {
     summary: schema.summary,
     ...(needsKey ? { security: [{ key: [] }] } : {}),
     ...(parameters.length > 0 ? { parameters } : {}),
-    ...(body === undefined
-      ? {}
-      : {
-          requestBody: {
-            required: (body.required ?? []).length > 0,
-            content: { 'application/json': { schema: refer(body) } },
-          },
-        }),
+    ...(body === undefined ? {} : { requestBody: requestBodyOf(body, refer) }),
     responses: Object.fromEntries(
       Object.entries(schema.response ?? {}).map(([status, answer]) => [
         status.toUpperCase(),
@@ -90,6 +88,12 @@ function describe({ method, schema, needsKey }: DescribedRoute, refer: (schema: 
       ]),
     ),
   };
+}
+
+function requestBodyOf(body: BodySchema, refer: (schema: unknown) => unknown): JsonObject {
+  return body.content === undefined
+    ? { required: (body.required ?? []).length > 0, content: { 'application/json': { schema: refer(body) } } }
+    : { required: true, content: refer(body.content) };
 }
 
 function parametersOf(
@@ -111,10 +115,9 @@ function header(name: string, description: string): JsonObject {
 
 function responseOf(status: string, schema: JsonObject, refer: (schema: unknown) => unknown): JsonObject {
   const isProblem = status === '4xx' || status === '5xx';
+  const type = isProblem ? 'application/problem+json' : (schema.contentMediaType ?? 'application/json');
   return {
     description: (schema.description as string | undefined) ?? STATUS_CODES[status] ?? 'An error.',
-    ...(schema.type === 'null'
-      ? {}
-      : { content: { [isProblem ? 'application/problem+json' : 'application/json']: { schema: refer(schema) } } }),
+    ...(schema.type === 'null' ? {} : { content: { [String(type)]: { schema: refer(schema) } } }),
   };
 }

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { describeError } from '@renderyard/shared/describe-error';
-import { newId } from '@renderyard/shared/ids';
+import { type IdPrefix, newId } from '@renderyard/shared/ids';
 import type { Logger } from '@renderyard/shared/logger';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { App } from '../app-instance.ts';
@@ -22,7 +22,23 @@ declare module 'fastify' {
   interface FastifyRequest {
     /** The run under the request's Idempotency-Key; null without one. */
     idempotent: RunningRequest | null;
+    /** Of a streamed body: what the first request with the key was answered; null without one. */
+    answeredBefore: AnsweredBefore | null;
   }
+  interface FastifyContextConfig {
+    /** What a route makes, and so the kind of id that is drawn for it; a job if left out. */
+    readonly makes?: IdPrefix;
+    /**
+     * The body is a stream that the route reads itself: what was sent is not known when a request begins. The route
+     * says so later, by {@link tellContent}, and answers a repeated request itself, by {@link replay}.
+     */
+    readonly isUpload?: boolean;
+  }
+}
+
+interface AnsweredBefore {
+  readonly answer: KeptAnswer;
+  readonly content: string | undefined;
 }
 
 /** Headers that are part of an answer and are given again with it. */
@@ -37,11 +53,12 @@ export function addIdempotency(
   { store, logger }: { readonly store: IdempotencyStore; readonly logger: Logger },
 ): void {
   app.decorateRequest('idempotent', null);
+  app.decorateRequest('answeredBefore', null);
 
   app.addHook('preHandler', async (request, reply) => {
     const key = request.method === 'POST' ? readKey(request) : undefined;
     if (key === undefined) return;
-    const begun = await store.begin(`${request.account}:${key}`, fingerprint(request), newId('job'));
+    const begun = await store.begin(`${request.account}:${key}`, fingerprint(request), drawId(request));
     switch (begun.status) {
       case 'reused':
         throw new ProblemError('idempotency_key_reused');
@@ -50,7 +67,9 @@ export function addIdempotency(
           retryAfter: Math.min(Math.ceil(begun.ms / 1000), 2),
         });
       case 'answered':
-        return replay(reply, begun.answer);
+        if (!request.routeOptions.config.isUpload) return replay(reply, begun.answer);
+        request.answeredBefore = begun;
+        return;
       case 'run': {
         const renewal = setInterval(() => {
           begun.run.renew().catch(() => undefined);
@@ -75,12 +94,33 @@ export function addIdempotency(
 
 /** The id for what a request makes: the same in every run under one Idempotency-Key. */
 export function resourceId(request: FastifyRequest): string {
-  return request.idempotent?.run.resource ?? newId('job');
+  return request.idempotent?.run.resource ?? drawId(request);
 }
 
 /** Whether an earlier run of this very request broke off, so that its change may be there already. */
 export function isContinued(request: FastifyRequest): boolean {
   return request.idempotent?.run.continued ?? false;
+}
+
+function drawId(request: FastifyRequest): string {
+  return newId(request.routeOptions.config.makes ?? 'job');
+}
+
+/**
+ * Says what a streamed body was found to be, before anything is made of it.
+ * @throws {ProblemError} `idempotency_key_reused` where the key belongs to another body; the first request with the key
+ * stays as it is.
+ */
+export async function tellContent(request: FastifyRequest, content: string): Promise<void> {
+  const running = request.idempotent;
+  if (running === null) return;
+  const first = await running.run.tell(content);
+  if (first === undefined) throw new ProblemError('idempotency_key_in_use', undefined, { retryAfter: 2 });
+  if (first === content) return;
+  clearInterval(running.renewal);
+  request.idempotent = null;
+  await running.run.end({ release: true });
+  throw new ProblemError('idempotency_key_reused');
 }
 
 function readKey(request: FastifyRequest): string | undefined {
@@ -94,7 +134,8 @@ function fingerprint(request: FastifyRequest): string {
   return createHash('sha256').update(`${request.method} ${request.url}\n${request.bodyHash}`).digest('hex');
 }
 
-function replay(reply: FastifyReply, { status, headers, body }: KeptAnswer): FastifyReply {
+/** Gives a kept answer again. */
+export function replay(reply: FastifyReply, { status, headers, body }: KeptAnswer): FastifyReply {
   return reply.code(status).headers(headers).header('idempotency-replayed', 'true').send(body);
 }
 

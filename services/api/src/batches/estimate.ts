@@ -1,0 +1,74 @@
+import type { ClassCount } from '@renderyard/shared/batch/batch';
+import type { Nanocredits } from '@renderyard/shared/credits/amount';
+
+/** What the rows of a batch will cost, all together: by what was learned of each class of cost, else by a guess. */
+export function expectedCost(classes: readonly ClassCount[], learned: ReadonlyMap<string, Nanocredits>): Nanocredits {
+  return classes.reduce((sum, { class: name, rows, guess }) => sum + rows * (learned.get(name) ?? guess), 0);
+}
+
+/** What can be spent and how fast, at one moment. */
+export interface Means {
+  /** Credits above the floor that no call in flight and no uncertain one lays claim to; undefined while not known. */
+  readonly available: Nanocredits | undefined;
+  /** Calls a minute that all workers may begin, and calls that may be in flight. */
+  readonly perMinute: number;
+  readonly slots: number;
+}
+
+/** What a batch still needs. */
+export interface Need {
+  /** Accepted rows, and those that have not ended. */
+  readonly rows: number;
+  readonly remaining: number;
+  /** Of all rows; see {@link expectedCost}. */
+  readonly expected: Nanocredits;
+  /** What it has cost so far. */
+  readonly spent: Nanocredits;
+  /** Estimates of its calls in flight: the means have them set aside already. */
+  readonly reserved: Nanocredits;
+  readonly budget: Nanocredits | null;
+}
+
+export interface Estimate {
+  /** Of the rows that have not ended. */
+  readonly cost: Nanocredits;
+  /** Until they have, if nothing else runs. */
+  readonly seconds: number;
+  /** What would be left above the floor, negative for what is missing; undefined while the balance is not known. */
+  readonly left: Nanocredits | undefined;
+  /** The same of the budget; undefined without one. */
+  readonly budgetLeft: Nanocredits | undefined;
+  /** Whether both suffice; undefined while the balance is not known and the budget suffices. */
+  readonly fits: boolean | undefined;
+}
+
+/** What the rest of a batch will cost and how long it takes, as far as can be said. */
+export function estimate(need: Need, means: Means): Estimate {
+  const cost = need.rows === 0 ? 0 : Math.ceil(need.expected * (need.remaining / need.rows));
+  const left = means.available === undefined ? undefined : means.available - Math.max(0, cost - need.reserved);
+  const budgetLeft = need.budget === null ? undefined : need.budget - need.spent - cost;
+  const tooLittle = (amount: Nanocredits | undefined) => amount !== undefined && amount < 0;
+  return {
+    cost,
+    seconds: secondsFor(need.remaining, means),
+    left,
+    budgetLeft,
+    fits: tooLittle(left) || tooLittle(budgetLeft) ? false : left === undefined ? undefined : true,
+  };
+}
+
+/** How long one call is taken to last before any was seen: about what the default model's image of 30 steps takes. */
+const GUESSED_CALL_SECONDS = 12;
+
+/** Which bound is met first, and how many rows a minute that allows. */
+export function reachable({ perMinute, slots }: Pick<Means, 'perMinute' | 'slots'>): {
+  readonly perMinute: number;
+  readonly bound: 'rate' | 'concurrency';
+} {
+  const bySlots = (slots * 60) / GUESSED_CALL_SECONDS;
+  return bySlots < perMinute ? { perMinute: bySlots, bound: 'concurrency' } : { perMinute, bound: 'rate' };
+}
+
+function secondsFor(rows: number, means: Pick<Means, 'perMinute' | 'slots'>): number {
+  return rows === 0 ? 0 : Math.ceil((rows / reachable(means).perMinute) * 60);
+}

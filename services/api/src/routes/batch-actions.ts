@@ -1,0 +1,37 @@
+import type { FastifyRequest } from 'fastify';
+import { Type } from 'typebox';
+import type { App } from '../app-instance.ts';
+import { type Change, cancel, pause, resume, retry } from '../batches/batch-changes.ts';
+import { BatchSchema } from '../batches/batch-view.ts';
+import type { BatchViewer } from '../batches/batch-viewer.ts';
+import { type DecideDeps, decideBatch } from '../batches/decide-batch.ts';
+import { isContinued } from '../plugins/idempotency.ts';
+import { JobParams } from './job-params.ts';
+import { answers } from './responses.ts';
+
+const NoBody = Type.Object({}, { additionalProperties: false });
+const ACTIONS: readonly {
+  readonly name: string;
+  readonly summary: string;
+  readonly change: (again: boolean) => Change;
+}[] = [
+  { name: 'pause', summary: 'Pause a batch', change: pause },
+  { name: 'resume', summary: 'Resume a batch', change: resume },
+  { name: 'cancel', summary: 'Cancel a batch', change: cancel },
+  { name: 'retry', summary: 'Retry the failed rows of a batch', change: retry },
+];
+
+/** `POST /v1/batches/{id}/pause`, `/resume`, `/cancel`, `/retry`: the batch as it is afterwards, or 409. */
+export function batchActionRoutes(app: App, deps: DecideDeps & { readonly viewer: BatchViewer }): void {
+  const act = async (request: FastifyRequest, id: string, change: (again: boolean) => Change) => {
+    request.record.batch_id = id.slice(0, 40);
+    const found = await decideBatch(deps, { id, account: request.account }, change(isContinued(request)));
+    return deps.viewer.viewOne(found);
+  };
+  for (const { name, summary, change } of ACTIONS)
+    app.post(
+      `/batches/:id/${name}`,
+      { schema: { summary, params: JobParams, body: NoBody, response: answers({ 200: BatchSchema }) } },
+      async (request) => act(request, request.params.id, change),
+    );
+}
