@@ -169,9 +169,7 @@ export async function startInstallation({
     upload(csv, query = {}) {
       const options = new URLSearchParams({ defaults: '{"width":64,"height":64}', ...query });
       const headers = { 'content-type': 'text/csv' };
-      return json(
-        fetch(new URL(`/v1/batches?${options}`, api.url), { method: 'POST', headers, body: csv as BodyInit }),
-      );
+      return json(fetch(new URL(`/v1/batches?${options}`, api.url), { method: 'POST', headers, body: csv as string }));
     },
     batch: (id) => json<BatchView>(call('GET', `/v1/batches/${id}`)),
     async batchEnded(id, patienceMs = 60_000) {
