@@ -19,6 +19,7 @@ export interface Parameter {
   readonly constant: unknown;
   /** Undefined where the model has none. */
   readonly default: unknown;
+  /** Whether it has to be given: it has no default, and is not drawn. */
   readonly required: boolean;
   /** Whether it takes the seed, and with it also `"random"`. */
   readonly seed: boolean;
@@ -66,7 +67,7 @@ function prepare(name: string, schema: ParameterSchema, model: Model, required: 
     kind: kindOf(schema),
     constant: schema.const,
     default: schema.default,
-    required,
+    required: required && schema.default === undefined && name !== model.seed,
     seed: name === model.seed,
     expected,
 
