@@ -12,7 +12,7 @@ type Service = 'api' | 'worker' | 'simulator';
 export interface Scene extends AsyncDisposable {
   readonly dataDir: string;
   /** Starts the launcher; at most once at a time, or it refuses. */
-  launch(env?: Readonly<Record<string, string>>): Promise<ServiceProcess>;
+  launch(env?: Readonly<Record<string, string>>, args?: readonly string[]): Promise<ServiceProcess>;
   /** What the stand-ins told, in order. */
   journal(): Promise<readonly string[]>;
   /** What the stand-in that was ready last was given. */
@@ -30,7 +30,8 @@ export async function untilGone(processes: readonly ProcessIdentity[], timeout =
     .toEqual([]);
 }
 
-export async function setScene(): Promise<Scene> {
+/** @param file what is launched. */
+export async function setScene(file = join(import.meta.dirname, 'stand-ins/launch.ts')): Promise<Scene> {
   const folder = await makeTemporaryFolder('scene');
   const dataDir = join(folder, 'data');
   const standIns = join(folder, 'stand-ins');
@@ -43,10 +44,11 @@ export async function setScene(): Promise<Scene> {
   const service = async (name: Service) => JSON.parse(await readFile(join(standIns, `${name}.json`), 'utf8'));
   return {
     dataDir,
-    launch: async (env = {}) => {
+    launch: async (env = {}, args = []) => {
       const launcher = await startProcess({
         name: 'launcher',
-        file: join(import.meta.dirname, 'stand-ins/launch.ts'),
+        file,
+        args,
         env: { DATA_DIR: dataDir, STAND_IN_DIR: standIns, PORT: '0', ...env },
       });
       launched.push(launcher);
