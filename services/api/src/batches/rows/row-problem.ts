@@ -17,10 +17,13 @@ export const ROW_PROBLEM_CODES = [
   'duplicate_name',
   /** A record of CSV has more or fewer fields than the header. */
   'wrong_field_count',
-  /** The record, or one field of it, is longer than is taken. */
-  'too_long',
+  'row_too_long',
   /** A line of NDJSON is no JSON. */
-  'syntax',
+  'invalid_json',
+  /** An item of JSON holds what cannot be carried safely, as in the body of any other request. */
+  'too_deep',
+  'not_exact',
+  'forbidden_name',
 ] as const;
 export type RowProblemCode = (typeof ROW_PROBLEM_CODES)[number];
 
