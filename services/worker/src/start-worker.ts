@@ -12,6 +12,7 @@ import { createTicketQueue } from '@renderyard/shared/job/ticket-queue';
 import type { StopPhase } from '@renderyard/shared/lifecycle';
 import type { Logger } from '@renderyard/shared/logger';
 import { DEFAULT_MODEL } from '@renderyard/shared/model/model';
+import { createRecovery } from '@renderyard/shared/recovery/recovery';
 import { awaitRedis, checkRedis } from '@renderyard/shared/redis/check-redis';
 import { connectRedis } from '@renderyard/shared/redis/connect';
 import { createGeneration } from '@renderyard/shared/redis/generation';
@@ -19,6 +20,8 @@ import { keyPrefix, queuePrefix } from '@renderyard/shared/redis/keys';
 import { GenerationLostError } from '@renderyard/shared/redis/script';
 import { loadSecretKey } from '@renderyard/shared/secret-key';
 import { openStore } from '@renderyard/shared/store/open-store';
+import { createFlusher } from './batch/flusher.ts';
+import { createKeeping } from './batch/keeping.ts';
 import { createProber } from './credits/prober.ts';
 import { createUpkeep } from './maintenance/upkeep.ts';
 import { createCallsInFlight } from './render/calls-in-flight.ts';
@@ -30,6 +33,8 @@ import { createTicketWorker } from './worker.ts';
 
 /** Redis may start at the same time as we do. */
 const REDIS_PATIENCE_MS = 10_000;
+/** The start waits so long for a Redis that is being rebuilt; after that the worker goes on waiting by itself. */
+const REBUILD_PATIENCE_MS = 10_000;
 /** Of the last phase: what is still open then is left to the process's end. */
 const CLOSE_MS = 3000;
 /** After calls were broken off, time to write down that their outcome is unknown. */
@@ -69,7 +74,6 @@ export async function startWorker(options: {
     throw error;
   }
   const generation = createGeneration(redis, prefix);
-  await generation.join();
   const ledger = createLedger({ redis, prefix, generation });
   const jobs = createJobStore({ redis, prefix, generation });
   const queue = createTicketQueue({ redis, prefix: queuePrefix(config.REDIS_PREFIX) });
@@ -102,10 +106,22 @@ export async function startWorker(options: {
   const window = config.FEED_WINDOW;
   const feedQueue = createFeed({ jobs, queue, window });
 
+  const flusher = createFlusher({ states, files, store, logger, dataFolder: options.dataFolder });
+  const recovery = createRecovery({
+    redis,
+    prefix,
+    generation,
+    files,
+    store,
+    clock,
+    logger,
+    timeoutMs: config.SEGMIND_TIMEOUT_MS,
+    worker: { id: worker, busy: () => calls.size + flusher.active },
+  });
+
   const onError = async (error: unknown) => {
     if (!(error instanceof GenerationLostError)) return logger.warn({ err: error }, 'upkeep failed and is tried again');
-    await generation.join();
-    logger.error('Redis was emptied or replaced; single jobs that it held are gone');
+    await recovery.ensure();
   };
 
   const tickets = createTicketWorker({
@@ -166,16 +182,33 @@ export async function startWorker(options: {
     retentionMs: config.RETENTION_HOURS * 3_600_000,
     onError,
   });
+  const keeping = createKeeping({ flusher, states, files, store, ledger, clock, logger, worker, onError });
 
   await rescue
     .storeKept(store)
     .catch((error: unknown) =>
       logger.error({ err: error }, 'paid images that an earlier process kept on disk cannot be stored yet'),
     );
-  const { was, waiting } = await ledger.meetUpstream(upstreamName(config.SEGMIND_BASE_URL));
-  if (was !== undefined) logger.warn({ was, held_jobs: waiting }, 'the upstream is another one than before');
-  upkeep.start();
-  tickets.run();
+  const begin = async (): Promise<void> => {
+    await recovery.ready(stopping.signal);
+    if (stopping.signal.aborted) return;
+    try {
+      const { was, waiting } = await ledger.meetUpstream(upstreamName(config.SEGMIND_BASE_URL));
+      if (was !== undefined) logger.warn({ was, held_jobs: waiting }, 'the upstream is another one than before');
+    } catch (error) {
+      if (!(error instanceof GenerationLostError)) throw error;
+      await recovery.ensure();
+      return begin();
+    }
+    upkeep.start();
+    keeping.start();
+    tickets.run();
+  };
+  // What waits for a store, or for the calls of others, is no reason to take this process for broken.
+  recovery.watch();
+  const began = begin();
+  await Promise.race([began, clock.sleep(REBUILD_PATIENCE_MS, stopping.signal)]);
+  began.catch((error: unknown) => logger.fatal({ err: error }, 'the worker cannot begin'));
 
   return {
     phases: [
@@ -201,7 +234,7 @@ export async function startWorker(options: {
         deadlineMs: CLOSE_MS,
         stop: async () => {
           calls.stop();
-          await upkeep.stop();
+          await Promise.all([upkeep.stop(), keeping.stop(), recovery.stop()]);
           await tickets.close();
           await Promise.all([queue.close(), segmind.close(), store.close(), spool.remove()]);
           await redis.quit();

@@ -115,10 +115,15 @@ export function createBatchStates({
   const states = {
     /**
      * Makes a batch known, with what is known of it in `progress`; it is fed from now on if it is to run. Harmless when
-     * it is known already and has not ended: then nothing changes.
+     * it is known already and has not ended: then nothing changes. With `onlyUnknown` also when it has ended.
      * @returns whether it is new.
      */
-    async open(record: BatchRecord, decision: BatchDecision, progress?: BatchProgress): Promise<boolean> {
+    async open(
+      record: BatchRecord,
+      decision: BatchDecision,
+      progress?: BatchProgress,
+      { onlyUnknown = false }: { readonly onlyUnknown?: boolean } = {},
+    ): Promise<boolean> {
       const fields: Record<string, string | number> = {
         id: record.id,
         account: record.account,
@@ -148,6 +153,7 @@ export function createBatchStates({
         decision: decisionArgument(decision),
         opening: progress === undefined ? undefined : await writeBits(progress),
         versions: versions.length > 0 ? versions.map(String) : undefined,
+        only_unknown: onlyUnknown || undefined,
       });
       return answer.new;
     },

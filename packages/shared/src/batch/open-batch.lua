@@ -1,6 +1,7 @@
 -- Makes a batch known.
 -- a: generation, id, account, fields (flat list of the hash's fields), decision, opening? (token of the keys
---    opening:<token>:ok|failed|again, which become the batch's bits), versions? (flat list part, version)
+--    opening:<token>:ok|failed|again, which become the batch's bits), versions? (flat list part, version),
+--    only_unknown? (true: one that has ended stays as it is)
 -- Returns {new}
 -- include ../redis/guard.lua
 -- include rows.lua
@@ -10,7 +11,7 @@ local batch = P .. 'batch:' .. a.id
 redis.call('ZADD', P .. 'batches:' .. a.account, 0, a.id)
 local was = redis.call('HGET', batch, 'status')
 -- A batch that has ended is opened again to retry its failed rows.
-if was and was ~= 'completed' then return cjson.encode({ new = false }) end
+if was and (was ~= 'completed' or a.only_unknown) then return cjson.encode({ new = false }) end
 redis.call('DEL', batch)
 redis.call('HSET', batch, unpack(a.fields))
 for _, name in ipairs({ 'ok', 'failed', 'again' }) do
@@ -22,7 +23,9 @@ for _, name in ipairs({ 'ok', 'failed', 'again' }) do
     redis.call('PERSIST', bits)
   end
 end
-if a.versions then redis.call('HSET', P .. 'versions:' .. a.id, unpack(a.versions)) end
+for i = 1, a.versions and #a.versions or 0, 2 do
+  redis.call('HSET', P .. 'versions:' .. a.id, a.versions[i], a.versions[i + 1])
+end
 local now = redis_now()
 apply_decision(a.id, a.decision, now)
 finish_if_ended(a.id, now)

@@ -131,7 +131,7 @@ async function openBatch(
   // So that whoever takes over an unfinished rebuild reads the batch anew.
   await redis.sadd(`${prefix}rebuild:opened`, record.id);
   // Where only the mark was lost, Redis knows the batch better than the store does, but for a decision.
-  if (!(await states.open(record, decision, progress))) await states.decide(record.id, decision);
+  if (!(await states.open(record, decision, progress, { onlyUnknown: true }))) await states.decide(record.id, decision);
   const ended = progress.counts.succeeded + progress.counts.failed;
   summary.batches++;
   summary.rows_ended += ended;

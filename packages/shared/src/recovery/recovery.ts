@@ -27,6 +27,8 @@ export interface RecoveryDependencies {
   readonly logger: Logger;
   /** `SEGMIND_TIMEOUT_MS`. */
   readonly timeoutMs: number;
+  /** Milliseconds in which every process that works has noticed that the mark is missing; 3,000 if left out. */
+  readonly noticeMs?: number;
   /** Of a worker: who it is, and how many things it does whose end must be in the store before it is read. */
   readonly worker?: { readonly id: string; readonly busy: () => number };
 }
@@ -38,6 +40,8 @@ export interface Recovery {
    * @throws what Redis or the store threw; it may be called again at once.
    */
   ensure(): Promise<void>;
+  /** Resolves as `ensure` does, however often that fails; or when the signal aborts. */
+  ready(signal: AbortSignal): Promise<void>;
   /** Whether this process waits for a mark, as far as it has noticed. */
   readonly rebuilding: boolean;
   /** Looks for the mark about once a second from now on, and rebuilds as `ensure` does. */
@@ -48,7 +52,7 @@ export interface Recovery {
 
 /** Notices a Redis that was emptied or replaced, or is new, and brings into it what the store holds. */
 export function createRecovery(deps: RecoveryDependencies): Recovery {
-  const { redis, prefix, generation, files, store, clock, logger, timeoutMs, worker } = deps;
+  const { redis, prefix, generation, files, store, clock, logger, timeoutMs, noticeMs = NOTICE_MS, worker } = deps;
   const locks = createRebuildLocks({ redis, prefix });
   const stopped = new AbortController();
   let running: Promise<void> | undefined;
@@ -106,7 +110,7 @@ export function createRecovery(deps: RecoveryDependencies): Recovery {
       if (worker !== undefined) await locks.report(worker.id, worker.busy());
       const { calls } = await locks.callsInFlight();
       const waited = clock.now() - began;
-      if (calls === 0 && waited >= NOTICE_MS) return;
+      if (calls === 0 && waited >= noticeMs) return;
       if (waited >= timeoutMs + LATE_BILLING_MS) {
         logger.error({ calls, ms: waited }, 'calls in flight do not end; Redis is rebuilt without them');
         return;
@@ -121,6 +125,12 @@ export function createRecovery(deps: RecoveryDependencies): Recovery {
         running = undefined;
       });
       return running;
+    },
+    async ready(signal) {
+      while (rebuilding && !signal.aborted) {
+        // The watch tells of failures.
+        await recovery.ensure().catch(() => clock.sleep(WATCH_MS, signal));
+      }
     },
     get rebuilding() {
       return rebuilding;

@@ -1,4 +1,5 @@
-import type { BatchFiles } from '@renderyard/shared/batch/batch-files';
+import { type BatchFiles, JSON_TYPE } from '@renderyard/shared/batch/batch-files';
+import { openKey } from '@renderyard/shared/batch/batch-layout';
 import type { BatchStates, Flush } from '@renderyard/shared/batch/batch-states';
 import type { Logger } from '@renderyard/shared/logger';
 import { GenerationLostError } from '@renderyard/shared/redis/script';
@@ -37,7 +38,7 @@ export interface Flusher {
 }
 
 export function createFlusher(deps: FlusherDependencies): Flusher {
-  const { states, logger, leaseMs = LEASE_MS } = deps;
+  const { states, store, logger, leaseMs = LEASE_MS } = deps;
   const keepPause = createPauseKeeper(deps);
   /** Batches that could not be written when they were tried last. */
   const failing = new Set<string>();
@@ -51,7 +52,14 @@ export function createFlusher(deps: FlusherDependencies): Flusher {
       await writePart(deps, flush, part);
     }
     await keepPause(flush.batch);
+    await keepMarker(flush);
     if (!flush.ending || !(await endBatch(deps, lease))) await states.endFlush(flush);
+  }
+
+  /** A batch without a marker would be forgotten with Redis. However it was lost, a batch that goes on has one. */
+  async function keepMarker({ batch, ending }: Flush): Promise<void> {
+    if (ending || (await store.head(openKey(batch))) !== undefined) return;
+    await store.put(openKey(batch), Buffer.alloc(0), { contentType: JSON_TYPE });
   }
 
   async function tick(): Promise<void> {
