@@ -1,0 +1,61 @@
+import { createSeenTexts } from '@renderyard/api/batches/rows/seen-texts';
+import { createTextHash } from '@renderyard/api/batches/rows/text-hash';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+
+describe('texts that were seen', () => {
+  it('are known again with the line in which each was first, and no others are', () => {
+    fc.assert(
+      fc.property(fc.array(fc.string({ unit: 'binary', maxLength: 6 }), { maxLength: 300 }), (texts) => {
+        const seen = createSeenTexts();
+        const first = new Map<string, number>();
+        texts.forEach((text, i) => {
+          expect(seen.has(text)).toBe(first.has(text));
+          expect(seen.add(text, i + 1)).toBe(first.get(text));
+          if (!first.has(text)) first.set(text, i + 1);
+        });
+      }),
+    );
+  });
+
+  it('are kept while the table grows, in bounded memory', () => {
+    const seen = createSeenTexts();
+    const many = 300_000;
+    const before = process.memoryUsage().arrayBuffers;
+    for (let i = 1; i <= many; i++) expect(seen.add(`text ${i}`, i) === undefined || i).toBe(true);
+    expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(16 * 2 ** 20);
+    for (let i = 1; i <= many; i += 997) expect(seen.add(`text ${i}`, 1)).toBe(i);
+  });
+});
+
+describe('the hash of a text', () => {
+  const hashed = (key: readonly number[], text: string) => {
+    const hash = createTextHash(key);
+    hash.of(text);
+    return `${hash.high()} ${hash.low()}`;
+  };
+
+  it('is another one with another key', () => {
+    expect(hashed([1, 2], 'a')).toBe(hashed([1, 2], 'a'));
+    expect(hashed([1, 2], 'a')).not.toBe(hashed([1, 3], 'a'));
+    expect(hashed([1, 2], 'a')).not.toBe(hashed([2, 2], 'a'));
+  });
+
+  it('tells texts apart that differ in a unit, in their length or in zeros at the end', () => {
+    const texts = ['', '\0', '\0\0', '\0\0\0', 'a', 'a\0', 'ab', 'ba', 'abc', 'abd', 'aac', '\u0100', '\u0001\u0000'];
+    expect(new Set(texts.map((text) => hashed([5, 6], text))).size).toBe(texts.length);
+  });
+
+  it('spreads texts that look alike evenly over both halves', () => {
+    const hash = createTextHash([7, 8]);
+    const counts = [new Uint32Array(64), new Uint32Array(64)];
+    for (let i = 0; i < 64_000; i++) {
+      hash.of(`row-${i}`);
+      for (const [half, value] of [hash.low(), hash.high()].entries()) {
+        const count = counts[half];
+        if (count !== undefined) count[value & 63] = (count[value & 63] ?? 0) + 1;
+      }
+    }
+    for (const count of counts) for (const of64 of count) expect(Math.abs(of64 - 1000)).toBeLessThan(200);
+  });
+});
