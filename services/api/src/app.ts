@@ -5,6 +5,7 @@ import { newId } from '@renderyard/shared/ids';
 import type { JobStore } from '@renderyard/shared/job/job-store';
 import type { TicketQueue } from '@renderyard/shared/job/ticket-queue';
 import type { Logger } from '@renderyard/shared/logger';
+import type { Recovery } from '@renderyard/shared/recovery/recovery';
 import type { Redis } from '@renderyard/shared/redis/connect';
 import type { Generation } from '@renderyard/shared/redis/generation';
 import { keyPrefix } from '@renderyard/shared/redis/keys';
@@ -23,6 +24,7 @@ import { allowLoopbackOnly } from './plugins/loopback-only.ts';
 import { requireOneHost } from './plugins/one-host.ts';
 import { addProblemReplies, answerClientError, sendProblem } from './plugins/problem-replies.ts';
 import { addRequestRecord } from './plugins/request-record.ts';
+import { refuseWhileRebuilding } from './plugins/refuse-while-rebuilding.ts';
 import { requireKey } from './plugins/require-key.ts';
 import { addSecurityHeaders } from './plugins/security-headers.ts';
 import { endStuckConnections } from './plugins/stuck-connections.ts';
@@ -55,6 +57,7 @@ export interface AppDeps {
   /** Signs the links of the directory store. */
   readonly signingKey: Uint8Array;
   readonly generation: Generation;
+  readonly recovery: Recovery;
   readonly clock: Clock;
   readonly logger: Logger;
   /** True once the process was told to stop: it is no longer ready then. */
@@ -65,7 +68,7 @@ export interface AppDeps {
 
 /** The API as a Fastify instance that does not listen yet. Closing it ends what waits; its dependencies stay open. */
 export function createApp(deps: AppDeps): App {
-  const { config, redis, jobs, ledger, queue, store, generation, clock, logger } = deps;
+  const { config, redis, jobs, ledger, queue, store, generation, recovery, clock, logger } = deps;
   const prefix = keyPrefix(config.REDIS_PREFIX);
   const keys = config.RENDERYARD_API_KEYS;
 
@@ -96,7 +99,7 @@ export function createApp(deps: AppDeps): App {
   addSecurityHeaders(app);
   addClosing(app);
   endStuckConnections(app, { stallMs: deps.stallMs });
-  addProblemReplies(app, { generation });
+  addProblemReplies(app, { generation, recovery });
   requireOneHost(app);
   addJsonBody(app);
   if (keys.length === 0) allowLoopbackOnly(app);
@@ -112,6 +115,7 @@ export function createApp(deps: AppDeps): App {
     redis,
     store,
     generation,
+    recovery,
     prefix,
     clock,
     isStopping: deps.isStopping ?? (() => false),
@@ -124,6 +128,7 @@ export function createApp(deps: AppDeps): App {
   app.register(
     (v1: App, _options, done) => {
       requireKey(v1, { keys });
+      refuseWhileRebuilding(v1, { recovery });
       addIdempotency(v1, { store: createIdempotencyStore({ redis, prefix }), logger });
       jobsRoutes(v1, { jobs, viewer, feedQueue, endedJobs, mostWaiting, clock });
       jobActionRoutes(v1, { jobs, queue, viewer, feedQueue, mostWaiting });

@@ -1,3 +1,4 @@
+import { createBatchFiles } from '@renderyard/shared/batch/batch-files';
 import type { Clock } from '@renderyard/shared/clock';
 import type { Config } from '@renderyard/shared/config';
 import { createLedger } from '@renderyard/shared/credits/ledger';
@@ -5,6 +6,7 @@ import { createJobStore } from '@renderyard/shared/job/job-store';
 import { createTicketQueue } from '@renderyard/shared/job/ticket-queue';
 import type { StopPhase } from '@renderyard/shared/lifecycle';
 import type { Logger } from '@renderyard/shared/logger';
+import { createRecovery } from '@renderyard/shared/recovery/recovery';
 import { awaitRedis, checkRedis } from '@renderyard/shared/redis/check-redis';
 import { connectRedis, type Redis } from '@renderyard/shared/redis/connect';
 import { createGeneration, type Generation } from '@renderyard/shared/redis/generation';
@@ -17,6 +19,8 @@ import { onFreePort } from './free-port.ts';
 /** Redis may start at the same time as we do. */
 const REDIS_PATIENCE_MS = 10_000;
 const CLOSE_MS = 3_000;
+/** After this long we listen also while Redis is being rebuilt, and say so to who asks. */
+const REBUILD_PATIENCE_MS = 1_000;
 
 /** The API as it runs. */
 export interface RunningApi {
@@ -50,7 +54,6 @@ export async function startApi({
     await awaitRedis(redis, redisPatienceMs);
     for (const warning of await checkRedis(redis)) logger.warn(warning);
     const generation = createGeneration(redis, keyPrefix(given.REDIS_PREFIX));
-    await generation.join();
     const signingKey = await loadSecretKey({ setting: given.SECRET_KEY, dataDir: given.DATA_DIR });
     const listen = (config: Config) => listenWith({ config, redis, generation, signingKey, stallMs, clock, logger });
     return given.PORT === 0 ? await onFreePort(given, listen) : await listen(given);
@@ -80,6 +83,19 @@ async function listenWith({
   const prefix = keyPrefix(config.REDIS_PREFIX);
   const store = openStore({ ...config, publicUrl: config.PUBLIC_URL, signingKey });
   const queue = createTicketQueue({ redis, prefix: queuePrefix(config.REDIS_PREFIX) });
+  const recovery = createRecovery({
+    redis,
+    prefix,
+    generation,
+    files: createBatchFiles({ store }),
+    store,
+    clock,
+    logger,
+    timeoutMs: config.SEGMIND_TIMEOUT_MS,
+  });
+  recovery.watch();
+  const served = new AbortController();
+  await Promise.race([recovery.ready(served.signal), clock.sleep(REBUILD_PATIENCE_MS, served.signal)]);
   let stopping = false;
   const app = createApp({
     config,
@@ -90,16 +106,20 @@ async function listenWith({
     store,
     signingKey,
     generation,
+    recovery,
     clock,
     logger,
     isStopping: () => stopping,
     stallMs,
-  });
+    });
   const listening: Promise<string> = app.listen({ host: config.HOST, port: config.PORT });
-  const url = await listening.catch(async (error: unknown) => {
-    await Promise.all([app.close(), queue.close(), store.close()]);
-    throw error;
-  });
+  const url = await listening
+    .catch(async (error: unknown) => {
+      await Promise.all([app.close(), queue.close(), recovery.stop()]);
+      await store.close();
+      throw error;
+    })
+    .finally(() => served.abort());
   return {
     url,
     phases: () => [
@@ -115,7 +135,8 @@ async function listenWith({
         name: 'close the queue, the store and Redis',
         deadlineMs: CLOSE_MS,
         stop: async () => {
-          await Promise.all([queue.close(), store.close()]);
+          await Promise.all([queue.close(), recovery.stop()]);
+          await store.close();
           redis.disconnect();
         },
       },

@@ -1,4 +1,5 @@
 import type { Clock } from '@renderyard/shared/clock';
+import type { Recovery } from '@renderyard/shared/recovery/recovery';
 import type { Redis } from '@renderyard/shared/redis/connect';
 import type { Generation } from '@renderyard/shared/redis/generation';
 import type { Store } from '@renderyard/shared/store/store';
@@ -24,6 +25,7 @@ export function createReadiness({
   redis,
   store,
   generation,
+  recovery,
   prefix,
   clock,
   isStopping,
@@ -31,6 +33,7 @@ export function createReadiness({
   readonly redis: Redis;
   readonly store: Store;
   readonly generation: Generation;
+  readonly recovery: Recovery;
   readonly prefix: string;
   readonly clock: Clock;
   readonly isStopping: () => boolean;
@@ -48,15 +51,17 @@ export function createReadiness({
       detail: failed === undefined ? 'Redis can be read and written.' : describeRefusal(failed.error),
     };
     if (mark.failed) return [ofRedis, { name: 'generation', ok: false, detail: 'It cannot be read without Redis.' }];
-    const known = mark.value === generation.current;
-    // Nobody else may come to notice while a load balancer keeps requests away.
-    if (!known) await inTime(clock, generation.join());
+    const known = mark.value !== null && mark.value === generation.known;
+    // Nobody else may come to notice while a load balancer keeps requests away. The watch tells of failures.
+    if (!known) recovery.ensure().catch(() => undefined);
     return [
       ofRedis,
       {
         name: 'generation',
         ok: known,
-        detail: known ? 'Redis is the one that is known.' : 'Redis was emptied or replaced; it is taken up again.',
+        detail: known
+          ? 'Redis is the one that is known.'
+          : 'rebuilding: Redis is new, or was emptied or replaced. What the store holds is brought back into it.',
       },
     ];
   };

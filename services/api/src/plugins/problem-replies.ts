@@ -2,6 +2,7 @@ import { STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
 import { describeError } from '@renderyard/shared/describe-error';
 import { newId } from '@renderyard/shared/ids';
+import type { Recovery } from '@renderyard/shared/recovery/recovery';
 import type { Generation } from '@renderyard/shared/redis/generation';
 import { GenerationLostError } from '@renderyard/shared/redis/script';
 import type { FastifyReply, FastifyRequest } from 'fastify';
@@ -15,12 +16,26 @@ import { securityHeaders } from './security-headers.ts';
 const LINGER_MS = 1_000;
 
 /** Answers every error with a problem document, also what Fastify finds wrong before a route is chosen. */
-export function addProblemReplies(app: App, { generation }: { readonly generation: Generation }): void {
-  app.setErrorHandler(async (error, request, reply) => {
-    // An emptied Redis has no mark: it is given one, and the next request is served.
-    if (error instanceof GenerationLostError) await generation.join().catch(() => undefined);
+export function addProblemReplies(
+  app: App,
+  { generation, recovery }: { readonly generation: Generation; readonly recovery: Recovery },
+): void {
+  app.setErrorHandler(async (thrown, request, reply) => {
+    const error = (await isLost(thrown)) ? new GenerationLostError('Redis was emptied or replaced') : thrown;
+    // An emptied Redis has no mark: it is rebuilt, and requests are served again after that. The watch tells of failures.
+    if (error instanceof GenerationLostError) {
+      recovery.ensure().catch(() => undefined);
+      // Its first look comes before this one: whoever reads our answer and asks again finds it noticed.
+      await generation.find().catch(() => undefined);
+    }
     return sendProblem(error, request, reply);
   });
+
+  /** Whether something was not found only because Redis was emptied a moment ago. */
+  async function isLost(error: unknown): Promise<boolean> {
+    if (!(error instanceof ProblemError) || error.code !== 'not_found') return false;
+    return (await generation.find().catch(() => undefined)) === 'missing';
+  }
 
   const methodsOf = collectRoutes(app);
   app.setNotFoundHandler((request, reply) => {
