@@ -1,12 +1,12 @@
 import { UploadError } from '../upload-error.ts';
-import { scanRecord } from './csv-scan.ts';
+import { delimitersOf, scanRecord } from './csv-scan.ts';
 import { MOST_COLUMNS } from './limits.ts';
 import { countBreaks } from './text-source.ts';
 
 const LF = 0x0a;
 const CR = 0x0d;
 /** In the order in which they are preferred where a header has as many of the one as of the other. */
-const DELIMITERS = [',', ';', '\t'].map((delimiter) => delimiter.charCodeAt(0));
+const DELIMITERS = [',', ';', '\t'];
 
 /** What the beginning of a CSV file tells. */
 export interface CsvStart {
@@ -28,14 +28,17 @@ export function createHeaderFinder({
   readonly delimiter: string | undefined;
   readonly mostRowBytes: number;
 }) {
-  const candidates = delimiter === undefined ? DELIMITERS : [delimiter.charCodeAt(0)];
+  const candidates = delimiter === undefined ? DELIMITERS : [delimiter];
+  const table = delimitersOf(candidates);
   let gathered: Buffer = Buffer.alloc(0);
   let line = 1;
 
-  const found = (counts: Uint32Array): CsvStart => {
-    const [first = 0] = candidates;
-    const most = candidates.reduce((best, one) => ((counts[one] ?? 0) > (counts[best] ?? 0) ? one : best), first);
-    return { delimiter: String.fromCharCode(most), line, rest: gathered };
+  const scan = (to: number) => {
+    const counts = new Uint32Array(256);
+    const countOf = (candidate: string) => counts[candidate.charCodeAt(0)] ?? 0;
+    const scanned = scanRecord(gathered, 0, to, table, counts);
+    const most = candidates.reduce((best, one) => (countOf(one) > countOf(best) ? one : best));
+    return { ...scanned, delimiter: most, count: countOf(most) };
   };
 
   return {
@@ -57,17 +60,16 @@ export function createHeaderFinder({
       }
       const mayEnd = bytes.includes(LF) || bytes.includes(CR);
       if (!mayEnd && gathered.length <= mostRowBytes) return undefined;
-      const limit = Math.min(gathered.length, mostRowBytes);
-      const scan = scanRecord(gathered, 0, limit, candidates);
-      if (scan.end !== undefined) return found(scan.delimiters);
+      const { end, delimiter: found, openQuote, count } = scan(Math.min(gathered.length, mostRowBytes));
+      if (end !== undefined) return { delimiter: found, line, rest: gathered };
       if (gathered.length <= mostRowBytes) return undefined;
-      throw endlessHeader(scan.openQuote, Math.max(...scan.delimiters), line, mostRowBytes);
+      throw endlessHeader(openQuote, count, line, mostRowBytes);
     },
 
     /** @returns undefined for a file of nothing but empty lines. */
     end(): CsvStart | undefined {
       if (gathered.length === 0) return undefined;
-      return found(scanRecord(gathered, 0, gathered.length, candidates).delimiters);
+      return { delimiter: scan(gathered.length).delimiter, line, rest: gathered };
     },
   };
 }

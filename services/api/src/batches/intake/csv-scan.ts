@@ -12,19 +12,30 @@ export interface Scan {
   readonly bareField: number | undefined;
   /** Where the quoted field begins in which the bytes end; undefined when they end in no quoted field. */
   readonly openQuote: number | undefined;
-  /** How often each byte that delimits was met outside of quotes, by byte. */
-  readonly delimiters: Uint32Array;
+}
+
+/** Bytes that end a field, for `scanRecord`. */
+export type Delimiters = Uint8Array;
+
+export function delimitersOf(characters: Iterable<string>): Delimiters {
+  const table = new Uint8Array(256);
+  for (const character of characters) table[character.charCodeAt(0)] = 1;
+  return table;
 }
 
 /**
  * Goes over one record as csv-parse does with `relax_quotes`: a field that begins with a quote is quoted until a single
  * quote; when neither a delimiter nor a line break follows, it never was a quoted field, and goes on to the next delimiter.
- * @param delimiters the bytes that end a field; several while it is not known which one does.
+ * @param delimiters several while it is not known which one it is.
+ * @param counts where it is counted how often each delimiter was met outside of quotes, by byte.
  */
-export function scanRecord(bytes: Uint8Array, from: number, to: number, delimiters: readonly number[]): Scan {
-  const counts = new Uint32Array(256);
-  const isEnd = (byte: number | undefined) =>
-    byte === undefined || byte === LF || byte === CR || delimiters.includes(byte);
+export function scanRecord(
+  bytes: Uint8Array,
+  from: number,
+  to: number,
+  delimiters: Delimiters,
+  counts?: Uint32Array,
+): Scan {
   let breaks = 0;
   let field = 0;
   let bareField: number | undefined;
@@ -40,11 +51,11 @@ export function scanRecord(bytes: Uint8Array, from: number, to: number, delimite
       if (next === QUOTE) at++;
       else {
         openQuote = undefined;
-        if (!isEnd(next)) bareField ??= field;
+        if (next !== undefined && next !== LF && next !== CR && delimiters[next] === 0) bareField ??= field;
       }
     } else if (byte === LF || byte === CR) break;
-    else if (delimiters.includes(byte)) {
-      counts[byte] = (counts[byte] as number) + 1;
+    else if (delimiters[byte] === 1) {
+      if (counts !== undefined) counts[byte] = (counts[byte] ?? 0) + 1;
       field++;
       atStart = true;
       continue;
@@ -54,5 +65,5 @@ export function scanRecord(bytes: Uint8Array, from: number, to: number, delimite
     }
     atStart = false;
   }
-  return { end: at < to ? at : undefined, breaks, bareField, openQuote, delimiters: counts };
+  return { end: at < to ? at : undefined, breaks, bareField, openQuote };
 }

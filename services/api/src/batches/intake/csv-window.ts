@@ -1,9 +1,7 @@
 import { UploadError } from '../upload-error.ts';
-import { scanRecord } from './csv-scan.ts';
+import { delimitersOf, scanRecord } from './csv-scan.ts';
 import { REJECTABLE_LENGTH } from './limits.ts';
 import { countBreaks } from './text-source.ts';
-
-const QUOTE = 0x22;
 
 /** What a record's bytes tell that its values do not. */
 export interface CsvRecord {
@@ -16,6 +14,9 @@ export interface CsvRecord {
   /** Index of the first field with a quote that is neither its limit nor doubled. */
   readonly bareField: number | undefined;
 }
+
+const PLAIN = { breaks: 0, bareField: undefined };
+const hasQuote = (value: string) => value.includes('"');
 
 /**
  * Keeps the bytes of the record that is being parsed. csv-parse counts a CRLF inside of quotes as two lines, does not say
@@ -30,15 +31,15 @@ export function createRecordWindow({
   readonly delimiter: string;
   readonly mostRowBytes: number;
 }) {
-  const delimiters = [delimiter.charCodeAt(0)];
+  const delimiters = delimitersOf(delimiter);
   let line = firstLine;
   let kept: Buffer = Buffer.alloc(0);
   /** Where `kept` begins, in bytes since the header. */
   let keptFrom = 0;
   /** Where the record that is being parsed begins in `kept`. */
   let from = 0;
-  /** The first quote in `kept` from `from` on; the length where there is none. */
-  let nextQuote = 0;
+  /** Lines as csv-parse had counted them at the last record. */
+  let counted = 0;
 
   const lineAt = (at: number) => line + countBreaks(kept, from, at);
 
@@ -76,27 +77,23 @@ export function createRecordWindow({
       keptFrom += from;
       kept = from === kept.length ? bytes : Buffer.concat([kept.subarray(from), bytes]);
       from = 0;
-      nextQuote = -1;
     },
 
     /**
-     * Takes the record that ends at `end`, in bytes since the header.
+     * Takes a record that csv-parse has found.
+     * @param end where it ends, in bytes since the header.
+     * @param lines as csv-parse counts them: one more than before, unless there are breaks inside of quotes.
      * @throws {UploadError} `unclosed_quote` or `row_too_long`
      */
-    take(end: number): CsvRecord {
+    take(values: readonly string[], end: number, lines: number): CsvRecord {
       const to = end - keptFrom;
       checkLength(to);
-      const record = { line, bytes: to - from, breaks: 0, bareField: undefined as number | undefined };
-      if (nextQuote < from) {
-        const found = kept.indexOf(QUOTE, from);
-        nextQuote = found === -1 ? kept.length : found;
-      }
-      if (nextQuote < to) {
-        const { breaks, bareField } = scanRecord(kept, from, to, delimiters);
-        record.breaks = breaks;
-        record.bareField = bareField;
-      }
-      line += 1 + record.breaks;
+      // Only few need to be looked at twice.
+      const { breaks, bareField } =
+        lines - counted > 1 || values.some(hasQuote) ? scanRecord(kept, from, to, delimiters) : PLAIN;
+      const record = { line, bytes: to - from, breaks, bareField };
+      counted = lines;
+      line += 1 + breaks;
       from = to;
       return record;
     },

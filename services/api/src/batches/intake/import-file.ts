@@ -105,8 +105,8 @@ export async function importFile(
         bytes: length,
         sha256: hash.digest('hex'),
       },
-      parts: sink.parts(),
-      rejected_parts: sink.rejectedParts(),
+      parts: sink.parts,
+      rejected_parts: sink.rejectedParts,
       fields,
     };
   } catch (error) {

@@ -24,6 +24,9 @@ interface Running {
   options: ((options: ImportOptions) => void) | undefined;
 }
 
+/** A part of what may wait, so that more comes long before there is nothing left. */
+const TELL_BYTES = 256 * 1024;
+
 let running: Running | undefined;
 const tell = (message: FromThread) => port.postMessage(message);
 
@@ -72,6 +75,7 @@ async function run(current: Running, job: ImportJob, begun: Int32Array): Promise
 /** The bytes of the upload. Those that are taken make room for others. */
 async function* received(current: Running): AsyncGenerator<Buffer> {
   const { n, pieces, aborted } = current;
+  let taken = 0;
   for (;;) {
     while (pieces.length === 0 && !aborted.signal.aborted)
       await new Promise<void>((resolve) => {
@@ -80,7 +84,12 @@ async function* received(current: Running): AsyncGenerator<Buffer> {
     aborted.signal.throwIfAborted();
     const piece = pieces.shift();
     if (piece === undefined) return;
-    tell({ n, kind: 'taken', bytes: piece.length });
+    taken += piece.length;
+    // Not each of them: telling wakes the main thread.
+    if (taken >= TELL_BYTES) {
+      tell({ n, kind: 'taken', bytes: taken });
+      taken = 0;
+    }
     yield piece;
   }
 }

@@ -1,5 +1,4 @@
-import { createHash } from 'node:crypto';
-import { PART_BYTES, PART_ROWS, type RowsPart } from '@renderyard/shared/batch/batch';
+import { PART_BYTES, PART_ROWS } from '@renderyard/shared/batch/batch';
 import { UploadError } from '../upload-error.ts';
 
 export type PartWriter = ReturnType<typeof createPartWriter>;
@@ -8,17 +7,17 @@ export type PartWriter = ReturnType<typeof createPartWriter>;
  * Gathers lines into parts of at most PART_ROWS lines and PART_BYTES bytes.
  * @param put takes a part that is full, by its number from 0.
  */
-export function createPartWriter(put: (part: number, bytes: Buffer) => void) {
-  const parts: RowsPart[] = [];
-  let lines: string[] = [];
+export function createPartWriter(put: (part: number, rows: number, bytes: Buffer<ArrayBuffer>) => void) {
+  let part = 0;
+  let rows = 0;
   let bytes = 0;
+  /** Where the lines of a part are gathered; made with the first of them. */
+  let gathered: Buffer | undefined;
 
   const flush = (): void => {
-    if (lines.length === 0) return;
-    const body = Buffer.from(lines.join(''));
-    parts.push({ rows: lines.length, bytes: body.length, sha256: createHash('sha256').update(body).digest('hex') });
-    put(parts.length - 1, body);
-    lines = [];
+    if (rows === 0 || gathered === undefined) return;
+    put(part++, rows, Buffer.from(gathered.subarray(0, bytes)));
+    rows = 0;
     bytes = 0;
   };
 
@@ -26,22 +25,25 @@ export function createPartWriter(put: (part: number, bytes: Buffer) => void) {
     /** @throws {UploadError} `row_too_long` for a line that fits into no part. */
     add(value: { readonly line: number }): void {
       const text = `${JSON.stringify(value)}\n`;
-      const length = Buffer.byteLength(text);
-      if (length > PART_BYTES)
-        throw new UploadError(
-          'row_too_long',
-          `The row on line ${value.line} takes ${length} bytes with its templates filled in; ${PART_BYTES} are allowed.`,
-          { line: value.line },
-        );
-      if (bytes + length > PART_BYTES) flush();
-      lines.push(text);
-      bytes += length;
-      if (lines.length === PART_ROWS) flush();
+      // A unit of UTF-16 takes at most 3 bytes: to count them is needed only near the limit.
+      if (bytes + text.length * 3 > PART_BYTES) {
+        const length = Buffer.byteLength(text);
+        if (length > PART_BYTES) throw tooLong(value.line, length);
+        if (bytes + length > PART_BYTES) flush();
+      }
+      gathered ??= Buffer.allocUnsafe(PART_BYTES);
+      bytes += gathered.write(text, bytes);
+      if (++rows === PART_ROWS) flush();
     },
 
     flush,
-
-    /** The parts that were put. */
-    parts: (): readonly RowsPart[] => parts,
   };
+}
+
+function tooLong(line: number, bytes: number): UploadError {
+  return new UploadError(
+    'row_too_long',
+    `The row on line ${line} takes ${bytes} bytes with its templates filled in; ${PART_BYTES} are allowed.`,
+    { line },
+  );
 }

@@ -1,3 +1,4 @@
+import { webcrypto } from 'node:crypto';
 import { NDJSON } from '@renderyard/shared/batch/batch-files';
 import type { Store } from '@renderyard/shared/store/store';
 
@@ -19,18 +20,18 @@ export function createPutQueue({ store, signal: given }: { readonly store: Store
   };
 
   return {
-    /** Begins to put; `room` is to be waited for before much more is begun. */
-    begin(key: string, bytes: Uint8Array): void {
+    /** Begins to put; `room` is to be waited for before much more is begun. `done` is told the SHA-256, in hex. */
+    begin(key: string, bytes: Uint8Array<ArrayBuffer>, done: (sha256: string) => void): void {
       if (failed) return;
-      const put = store.put(key, bytes, { contentType: NDJSON, signal }).then(
-        () => {},
+      const put = Promise.all([sha256(bytes), store.put(key, bytes, { contentType: NDJSON, signal })]).then(
+        ([sum]) => done(sum),
         (error: unknown) => {
           if (!failed) failure = error;
           failed = true;
         },
       );
-      const done = put.finally(() => running.delete(done));
-      running.add(done);
+      const ended = put.finally(() => running.delete(ended));
+      running.add(ended);
     },
 
     /** Resolves when another may begin. @throws {StoreError} of a put that failed, or the signal's reason. */
@@ -51,4 +52,9 @@ export function createPutQueue({ store, signal: given }: { readonly store: Store
       await Promise.all(running);
     },
   };
+}
+
+/** In a thread of Node's pool, unlike `createHash`. */
+async function sha256(bytes: Uint8Array<ArrayBuffer>): Promise<string> {
+  return Buffer.from(await webcrypto.subtle.digest('SHA-256', bytes)).toString('hex');
 }

@@ -1,4 +1,4 @@
-import { PART_BYTES } from '@renderyard/shared/batch/batch';
+import { PART_BYTES, type RowsPart } from '@renderyard/shared/batch/batch';
 import { rejectedKey, rowsKey } from '@renderyard/shared/batch/batch-layout';
 import type { Read } from '../rows/read.ts';
 import { UploadError } from '../upload-error.ts';
@@ -29,14 +29,18 @@ export function createRowSink({
 }) {
   let count = 0;
   let dry = false;
-  const rows = createPartWriter((part, bytes) => {
-    begun.rows(part + 1);
-    queue.begin(rowsKey(batch, upload, part), bytes);
-  });
-  const rejected = createPartWriter((part, bytes) => {
-    begun.rejected(part + 1);
-    queue.begin(rejectedKey(batch, upload, part), bytes);
-  });
+  /** Parts are numbered in their order; each is whole when its sum is known. */
+  const writerOf = (parts: RowsPart[], key: typeof rowsKey, tell: (count: number) => void) =>
+    createPartWriter((part, count, bytes) => {
+      tell(part + 1);
+      queue.begin(key(batch, upload, part), bytes, (sha256) => {
+        parts[part] = { rows: count, bytes: bytes.length, sha256 };
+      });
+    });
+  const parts: RowsPart[] = [];
+  const rejectedParts: RowsPart[] = [];
+  const rows = writerOf(parts, rowsKey, begun.rows);
+  const rejected = writerOf(rejectedParts, rejectedKey, begun.rejected);
 
   return {
     /** Set before the first record: in a dry run records are only counted. */
@@ -63,8 +67,9 @@ export function createRowSink({
     },
 
     count: () => count,
-    parts: () => rows.parts(),
-    rejectedParts: () => rejected.parts(),
+    /** The parts that are in the store. */
+    parts: parts as readonly RowsPart[],
+    rejectedParts: rejectedParts as readonly RowsPart[],
   };
 }
 
