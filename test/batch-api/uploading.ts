@@ -93,9 +93,10 @@ async function upload(
   body: string | Uint8Array | FormData,
   { type = 'text/csv', query = {}, headers = {} }: UploadOptions,
 ): Promise<Answer> {
-  return api.call('POST', `/v1/batches?${new URLSearchParams(query)}`, {
+  const search = new URLSearchParams(query).toString();
+  return api.call('POST', `/v1/batches${search === '' ? '' : `?${search}`}`, {
     headers: body instanceof FormData ? headers : { 'content-type': type, ...headers },
-    body: body as BodyInit,
+    body: body as NonNullable<RequestInit['body']>,
   });
 }
 
@@ -107,6 +108,6 @@ export function form(
 ): FormData {
   const data = new FormData();
   for (const [field, value] of Object.entries(fields)) data.append(field, value);
-  data.append('file', new Blob([file as BlobPart]), name);
+  data.append('file', new Blob([file as Uint8Array<ArrayBuffer>]), name);
   return data;
 }

@@ -47,8 +47,11 @@ export function receiveUpload(raw: IncomingMessage, { idleMs }: { readonly idleM
         );
     }
   }
+  const body = Readable.from(chunks(), { objectMode: false });
+  // It may fail when nobody reads it any more, which must not end the process.
+  body.on('error', () => undefined);
   return {
-    body: Readable.from(chunks(), { objectMode: false }),
+    body,
     signal: broken.signal,
     get problem() {
       return problem;
