@@ -169,10 +169,10 @@ export function readColumns(
       'invalid_format',
       'columns must be pairs of a parameter and a column, such as prompt:text,seed:number.',
     );
-  const names = [...Object.keys(model.parameters.properties), 'id'];
+  const names = [...Object.keys(model.parameters.properties), 'id', 'custom_id'];
   const columns = new Map<string, string>();
   for (const [name, column] of pairs) {
-    if (!names.includes(name))
+    if (!names.includes(name.trim().toLowerCase()))
       return refuse(
         'unknown_parameter',
         `columns: ${JSON.stringify(name.slice(0, 80))} is no parameter. There are ${names.join(', ')}.`,
