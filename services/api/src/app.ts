@@ -1,3 +1,5 @@
+import { createBatchFiles } from '@renderyard/shared/batch/batch-files';
+import { createBatchStates } from '@renderyard/shared/batch/batch-states';
 import type { Clock } from '@renderyard/shared/clock';
 import type { Config } from '@renderyard/shared/config';
 import type { Ledger } from '@renderyard/shared/credits/ledger';
@@ -12,6 +14,10 @@ import { keyPrefix } from '@renderyard/shared/redis/keys';
 import type { Store } from '@renderyard/shared/store/store';
 import { fastify, LogController } from 'fastify';
 import type { App } from './app-instance.ts';
+import { createBatchFinder } from './batches/batch-finder.ts';
+import { createBatchViewer } from './batches/batch-viewer.ts';
+import { createImporter } from './batches/intake/importer.ts';
+import { createRowJobFinder } from './batches/results/find-row-job.ts';
 import { createReadiness } from './health/readiness.ts';
 import { createIdempotencyStore } from './idempotency/idempotency-store.ts';
 import { createEndedJobs } from './jobs/ended-jobs.ts';
@@ -23,12 +29,18 @@ import { addJsonBody, BODY_LIMIT } from './plugins/json-body.ts';
 import { allowLoopbackOnly } from './plugins/loopback-only.ts';
 import { requireOneHost } from './plugins/one-host.ts';
 import { addProblemReplies, answerClientError, sendProblem } from './plugins/problem-replies.ts';
-import { addRequestRecord } from './plugins/request-record.ts';
 import { refuseWhileRebuilding } from './plugins/refuse-while-rebuilding.ts';
+import { addRequestRecord } from './plugins/request-record.ts';
+import { boundRequestTime } from './plugins/request-time.ts';
 import { requireKey } from './plugins/require-key.ts';
 import { addSecurityHeaders } from './plugins/security-headers.ts';
 import { endStuckConnections } from './plugins/stuck-connections.ts';
 import { compileSchema } from './plugins/validation.ts';
+import { batchActionRoutes } from './routes/batch-actions.ts';
+import { batchResultsRoutes } from './routes/batch-results.ts';
+import { batchRowsRoute } from './routes/batch-rows.ts';
+import { batchUploadRoute } from './routes/batch-upload.ts';
+import { batchesRoutes } from './routes/batches.ts';
 import { creditsRoutes } from './routes/credits.ts';
 import { healthRoutes } from './routes/health.ts';
 import { homeRoute } from './routes/home.ts';
@@ -42,6 +54,8 @@ import { storeObjects } from './routes/store-objects.ts';
 /** A request's head must be there after this long, the whole of it after the next: bounds for senders of a byte a second. */
 const HEAD_TIMEOUT_MS = 10_000;
 const REQUEST_TIMEOUT_MS = 30_000;
+/** An upload may take this long, as long as its sender never falls silent for {@link REQUEST_TIMEOUT_MS}. */
+const UPLOAD_TIMEOUT_MS = 3_600_000;
 /** Node looks for requests over their time this often. */
 const TIMEOUT_CHECK_MS = 2_000;
 /** Characters of one part of a path, percent-encoded: a key of the store fits, three for each of its 900 bytes. */
@@ -64,6 +78,8 @@ export interface AppDeps {
   readonly isStopping?: () => boolean;
   /** Milliseconds after which a client that takes nothing of an answer is given up; 30 s if left out. */
   readonly stallMs?: number | undefined;
+  /** Milliseconds in which a request must have arrived, and of silence of a sender of an upload; 30 s if left out. */
+  readonly requestMs?: number | undefined;
 }
 
 /** The API as a Fastify instance that does not listen yet. Closing it ends what waits; its dependencies stay open. */
@@ -80,7 +96,8 @@ export function createApp(deps: AppDeps): App {
     requestIdHeader: false,
     trustProxy: false,
     bodyLimit: BODY_LIMIT,
-    requestTimeout: REQUEST_TIMEOUT_MS,
+    // Of uploads; what holds for other requests is kept by boundRequestTime.
+    requestTimeout: UPLOAD_TIMEOUT_MS,
     http: {
       headersTimeout: HEAD_TIMEOUT_MS,
       connectionsCheckingInterval: TIMEOUT_CHECK_MS,
@@ -100,6 +117,8 @@ export function createApp(deps: AppDeps): App {
   addClosing(app);
   endStuckConnections(app, { stallMs: deps.stallMs });
   addProblemReplies(app, { generation, recovery });
+  const requestMs = deps.requestMs ?? REQUEST_TIMEOUT_MS;
+  boundRequestTime(app, { requestMs });
   requireOneHost(app);
   addJsonBody(app);
   if (keys.length === 0) allowLoopbackOnly(app);
@@ -110,6 +129,14 @@ export function createApp(deps: AppDeps): App {
 
   const feedQueue = createFeeder({ jobs, queue, window: config.FEED_WINDOW, logger });
   const viewer = createJobViewer({ ledger, publicUrl: config.PUBLIC_URL, clock });
+  const states = createBatchStates({ redis, prefix, generation });
+  const files = createBatchFiles({ store });
+  const finder = createBatchFinder({ states, files });
+  const findRowJob = createRowJobFinder({ finder, states, files, jobs });
+  const importer = createImporter({ config, signingKey: deps.signingKey, store, clock, logger });
+  const batchViewer = createBatchViewer({ ledger, config, clock });
+  const batches = { store, files, states, finder, viewer: batchViewer, feedQueue, clock, logger };
+  app.addHook('onClose', () => importer.close());
   const mostWaiting = config.MAX_WAITING_JOBS;
   const readiness = createReadiness({
     redis,
@@ -130,9 +157,14 @@ export function createApp(deps: AppDeps): App {
       requireKey(v1, { keys });
       refuseWhileRebuilding(v1, { recovery });
       addIdempotency(v1, { store: createIdempotencyStore({ redis, prefix }), logger });
-      jobsRoutes(v1, { jobs, viewer, feedQueue, endedJobs, mostWaiting, clock });
-      jobActionRoutes(v1, { jobs, queue, viewer, feedQueue, mostWaiting });
-      jobImageRoute(v1, { jobs, store });
+      jobsRoutes(v1, { jobs, findRowJob, viewer, feedQueue, endedJobs, mostWaiting, clock });
+      jobActionRoutes(v1, { jobs, findRowJob, queue, viewer, feedQueue, mostWaiting });
+      jobImageRoute(v1, { jobs, findRowJob, store });
+      batchUploadRoute(v1, { ...batches, importer, idleMs: requestMs });
+      batchesRoutes(v1, batches);
+      batchActionRoutes(v1, batches);
+      batchRowsRoute(v1, { finder, states, files, jobs, viewer });
+      batchResultsRoutes(v1, { finder, states, files, store, config, clock });
       creditsRoutes(v1, { ledger, jobs, queue, feedQueue, config, clock });
       modelsRoutes(v1);
       done();

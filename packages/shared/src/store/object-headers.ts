@@ -37,18 +37,24 @@ export function assertHeaders(options: Pick<PutOptions, 'contentType' | 'cacheCo
     throw invalid('the cache control must be printable ASCII');
 }
 
-/**
- * A Content-Disposition that shows the file and names it, in the two forms of RFC 6266: plain ASCII for old clients,
- * and RFC 8187 for all others.
- */
+/** A Content-Disposition that shows the file, and names it. */
 export function inlineDisposition(filename: string | undefined): string {
-  if (filename === undefined) return 'inline';
+  return filename === undefined ? 'inline' : named('inline', filename);
+}
+
+/** A Content-Disposition that has the file saved under a name. */
+export function attachmentDisposition(filename: string): string {
+  return named('attachment', filename);
+}
+
+/** Names a file in the two forms of RFC 6266: plain ASCII for old clients, and RFC 8187 for all others. */
+function named(disposition: 'inline' | 'attachment', filename: string): string {
   const plain = filename.toWellFormed().replaceAll(/[^ -~]|["\\%]/g, '_');
   const extended = encodeURIComponent(filename.toWellFormed()).replaceAll(
     /['()*]/g,
     (character) => `%${character.charCodeAt(0).toString(16).toUpperCase()}`,
   );
-  return `inline; filename="${plain}"; filename*=UTF-8''${extended}`;
+  return `${disposition}; filename="${plain}"; filename*=UTF-8''${extended}`;
 }
 
 /** @throws {StoreError} `invalid` unless a link may live that long and say that type. */

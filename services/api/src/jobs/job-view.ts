@@ -1,3 +1,4 @@
+import { BATCH_HOLD_REASONS, type BatchHold } from '@renderyard/shared/batch/batch';
 import { toCredits } from '@renderyard/shared/credits/amount';
 import { HOLD_REASONS, type Hold, holdFor, holdReason } from '@renderyard/shared/credits/hold';
 import { JOB_ERROR_CODES, JOB_STATUSES, type Job } from '@renderyard/shared/job/job';
@@ -16,7 +17,7 @@ export const JobSchema = Type.Object({
   }),
   hold: nullable(
     Type.Object(
-      { reason: Type.Enum([...HOLD_REASONS]), since: Time, detail: Type.String() },
+      { reason: Type.Enum([...HOLD_REASONS, ...BATCH_HOLD_REASONS]), since: Time, detail: Type.String() },
       { description: 'Why a queued job waits, other than for its turn.' },
     ),
   ),
@@ -40,8 +41,8 @@ export const JobSchema = Type.Object({
   attempts: Type.Integer({ description: 'Calls made to the upstream.' }),
   uncertain: Type.Integer({ description: 'Of those, calls whose outcome is unknown; each counts as spent.' }),
   cost: Type.Number({ description: 'Credits.' }),
-  batch_id: Type.Null(),
-  row: Type.Null(),
+  batch_id: nullable(Type.String({ description: 'Of a row of a batch.' })),
+  row: nullable(Type.Integer({ description: 'From 1, in the order of the upload.' })),
   metadata: Type.Object({}, { additionalProperties: true }),
   created_at: Time,
   started_at: nullable(Time),
@@ -51,6 +52,11 @@ export const JobSchema = Type.Object({
 });
 export type JobView = Static<typeof JobSchema>;
 
+/** A job that is to be shown: of a row also what its batch waits for. */
+export interface ShownJob extends Job {
+  readonly batchHold?: BatchHold | undefined;
+}
+
 /** What a job's representation needs besides the job. */
 export interface ViewContext {
   readonly publicUrl: string;
@@ -59,15 +65,14 @@ export interface ViewContext {
   readonly now: number;
 }
 
-export function viewJob(job: Job, { publicUrl, holds, now }: ViewContext): JobView {
+export function viewJob(job: ShownJob, { publicUrl, holds, now }: ViewContext): JobView {
   const self = `${publicUrl}/v1/jobs/${job.id}`;
-  const hold = job.status === 'queued' ? holdFor(holds, job.model, now) : undefined;
   return {
     id: job.id,
     object: 'job',
     status: job.status,
     cancel_requested: job.cancelRequested,
-    hold: hold === undefined ? null : { reason: holdReason(hold.name), since: time(hold.since), detail: hold.detail },
+    hold: job.status === 'queued' ? viewHold(job.batchHold, holdFor(holds, job.model, now)) : null,
     model: job.model,
     input: job.input,
     output: job.output.map((image) => ({ url: `${self}/image`, ...image })),
@@ -75,8 +80,8 @@ export function viewJob(job: Job, { publicUrl, holds, now }: ViewContext): JobVi
     attempts: job.attempts,
     uncertain: job.uncertain,
     cost: toCredits(job.cost),
-    batch_id: null,
-    row: null,
+    batch_id: job.batch ?? null,
+    row: job.row ?? null,
     metadata: job.metadata,
     created_at: time(job.createdAt),
     started_at: timeOrNull(job.startedAt),
@@ -84,6 +89,14 @@ export function viewJob(job: Job, { publicUrl, holds, now }: ViewContext): JobVi
     expires_at: timeOrNull(job.expiresAt),
     urls: { self, image: `${self}/image`, cancel: `${self}/cancel`, retry: `${self}/retry` },
   };
+}
+
+/** A row's batch comes first: while it is paused, nothing else matters. */
+function viewHold(ofBatch: BatchHold | undefined, ofAll: Hold | undefined): JobView['hold'] {
+  if (ofBatch !== undefined) return { reason: ofBatch.reason, since: time(ofBatch.since), detail: ofBatch.detail };
+  return ofAll === undefined
+    ? null
+    : { reason: holdReason(ofAll.name), since: time(ofAll.since), detail: ofAll.detail };
 }
 
 function time(ms: number): string {

@@ -1,14 +1,13 @@
 import type { Clock } from '@renderyard/shared/clock';
 import type { Ledger } from '@renderyard/shared/credits/ledger';
-import type { Job } from '@renderyard/shared/job/job';
-import { type JobView, viewJob } from './job-view.ts';
+import { type JobView, type ShownJob, viewJob } from './job-view.ts';
 
 export interface JobViewer {
   /** The holds are read once for all jobs, and only if one of them is queued. */
-  view(jobs: readonly Job[]): Promise<JobView[]>;
-  viewOne(job: Job): Promise<JobView>;
+  view(jobs: readonly ShownJob[]): Promise<JobView[]>;
+  viewOne(job: ShownJob): Promise<JobView>;
   /** Shows no hold where they cannot be read: for an answer that must not fail any more. */
-  viewAccepted(job: Job): Promise<JobView>;
+  viewAccepted(job: ShownJob): Promise<JobView>;
 }
 
 export function createJobViewer({
@@ -20,7 +19,7 @@ export function createJobViewer({
   readonly publicUrl: string;
   readonly clock: Clock;
 }): JobViewer {
-  const holdsFor = async (jobs: readonly Job[]) => {
+  const holdsFor = async (jobs: readonly ShownJob[]) => {
     const now = clock.now();
     return { publicUrl, now, holds: jobs.some((job) => job.status === 'queued') ? await ledger.holds(now) : [] };
   };

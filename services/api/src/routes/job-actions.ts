@@ -1,11 +1,11 @@
-import type { JobStore } from '@renderyard/shared/job/job-store';
 import type { TicketQueue } from '@renderyard/shared/job/ticket-queue';
 import type { FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
 import type { App } from '../app-instance.ts';
+import { ProblemError } from '../errors/problem-error.ts';
 import { cancelJob } from '../jobs/cancel-job.ts';
 import type { Feeder } from '../jobs/feeder.ts';
-import { findJob } from '../jobs/find-job.ts';
+import { findJob, type JobFinder } from '../jobs/find-job.ts';
 import { JobSchema } from '../jobs/job-view.ts';
 import type { JobViewer } from '../jobs/job-viewer.ts';
 import { retryJob } from '../jobs/retry-job.ts';
@@ -18,24 +18,28 @@ const NoBody = Type.Object({}, { additionalProperties: false });
 /** `POST /v1/jobs/{id}/cancel` and `/retry`: the job as it is afterwards, or 409 where it makes no sense. */
 export function jobActionRoutes(
   app: App,
-  deps: {
-    readonly jobs: JobStore;
+  deps: JobFinder & {
     readonly queue: TicketQueue;
     readonly viewer: JobViewer;
     readonly feedQueue: Feeder;
     readonly mostWaiting: number;
   },
 ): void {
-  const { jobs, viewer } = deps;
+  const { viewer } = deps;
   const act = async (
     request: FastifyRequest,
     id: string,
     action: (job: { readonly id: string; readonly again: boolean }) => Promise<void>,
   ) => {
     request.record.job_id = id.slice(0, 40);
-    await findJob(jobs, id, request.account);
+    const job = await findJob(deps, id, request.account);
+    if (job.batch !== undefined)
+      throw new ProblemError(
+        'row_of_batch',
+        `The job is row ${job.row} of ${job.batch}. Cancel or retry the batch: POST /v1/batches/${job.batch}/cancel or /retry.`,
+      );
     await action({ id, again: isContinued(request) });
-    return viewer.viewOne(await findJob(jobs, id, request.account));
+    return viewer.viewOne(await findJob(deps, id, request.account));
   };
 
   app.post(

@@ -1,10 +1,9 @@
 import { isFinal } from '@renderyard/shared/job/job';
-import type { JobStore } from '@renderyard/shared/job/job-store';
 import type { Store } from '@renderyard/shared/store/store';
 import { Type } from 'typebox';
 import type { App } from '../app-instance.ts';
 import { ProblemError } from '../errors/problem-error.ts';
-import { findJob } from '../jobs/find-job.ts';
+import { findJob, type JobFinder } from '../jobs/find-job.ts';
 import { JobParams } from './job-params.ts';
 import { answers } from './responses.ts';
 
@@ -12,7 +11,7 @@ import { answers } from './responses.ts';
 const LINK_SECONDS = 15 * 60;
 
 /** `GET /v1/jobs/{id}/image`: leads to the image in the store by a link that expires. */
-export function jobImageRoute(app: App, { jobs, store }: { readonly jobs: JobStore; readonly store: Store }): void {
+export function jobImageRoute(app: App, { store, ...finder }: JobFinder & { readonly store: Store }): void {
   app.get(
     '/jobs/:id/image',
     {
@@ -24,7 +23,7 @@ export function jobImageRoute(app: App, { jobs, store }: { readonly jobs: JobSto
     },
     async (request, reply) => {
       request.record.job_id = request.params.id.slice(0, 40);
-      const job = await findJob(jobs, request.params.id, request.account);
+      const job = await findJob(finder, request.params.id, request.account);
       const [image] = job.output;
       if (image === undefined)
         throw isFinal(job.status)

@@ -2,7 +2,7 @@ import { isFinal, JOB_STATUSES } from '@renderyard/shared/job/job';
 import type { FastifyReply } from 'fastify';
 import { Type } from 'typebox';
 import type { App } from '../app-instance.ts';
-import { findJob } from '../jobs/find-job.ts';
+import { findJob, type JobFinder } from '../jobs/find-job.ts';
 import { JobRequestSchema, readJobRequest } from '../jobs/job-request.ts';
 import { JobSchema } from '../jobs/job-view.ts';
 import type { JobViewer } from '../jobs/job-viewer.ts';
@@ -30,7 +30,7 @@ const ListQuery = Type.Object(
  * `POST /v1/jobs`: 202 with the job, or with `Prefer: wait=N` 200 when it ended in time. `GET /v1/jobs/{id}` and
  * `GET /v1/jobs`: the caller's jobs, the newest first.
  */
-export function jobsRoutes(app: App, deps: SubmitDeps & { readonly viewer: JobViewer }): void {
+export function jobsRoutes(app: App, deps: SubmitDeps & JobFinder & { readonly viewer: JobViewer }): void {
   const { jobs, viewer, clock } = deps;
   app.route({
     method: 'POST',
@@ -66,7 +66,7 @@ export function jobsRoutes(app: App, deps: SubmitDeps & { readonly viewer: JobVi
     async (request) => {
       const { id } = request.params;
       request.record.job_id = id.slice(0, 40);
-      return viewer.viewOne(await findJob(jobs, id, request.account));
+      return viewer.viewOne(await findJob(deps, id, request.account));
     },
   );
 

@@ -1,0 +1,33 @@
+import type { BatchFiles } from '@renderyard/shared/batch/batch-files';
+import { partOfRow, rowJobId } from '@renderyard/shared/batch/row';
+import { isFinal } from '@renderyard/shared/job/job';
+import type { JobStore } from '@renderyard/shared/job/job-store';
+import type { FindRowJob } from '../../jobs/find-job.ts';
+import type { BatchFinder } from '../batch-finder.ts';
+import { createPartReader, type ResultStates } from './part-reader.ts';
+import { rowJob } from './row-job.ts';
+
+/** Finds rows by the ids of their jobs: what was submitted in the store, what has become of it there or in Redis. */
+export function createRowJobFinder({
+  finder,
+  states,
+  files,
+  jobs,
+}: {
+  readonly finder: BatchFinder;
+  readonly states: ResultStates;
+  readonly files: BatchFiles;
+  readonly jobs: JobStore;
+}): FindRowJob {
+  return async ({ batch: id, row: number }) => {
+    const found = await finder.read(id);
+    const place = found && partOfRow(found.record.parts, number);
+    if (place === undefined) return undefined;
+    const { record } = found as NonNullable<typeof found>;
+    const { batch, rows } = await createPartReader({ states, files, record }).read(place.part);
+    const row = rows[number - place.first];
+    if (row === undefined) return undefined;
+    const live = isFinal(row.status) ? undefined : await jobs.get(rowJobId(id, number));
+    return rowJob(record, row, batch, live);
+  };
+}

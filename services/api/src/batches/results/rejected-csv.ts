@@ -1,0 +1,53 @@
+import type { BatchRecord, RowProblem } from '@renderyard/shared/batch/batch';
+import { rejectedKey } from '@renderyard/shared/batch/batch-layout';
+import { parseLines } from '@renderyard/shared/batch/lines';
+import type { Store } from '@renderyard/shared/store/store';
+import { cellOf, csvRecord, type Formulas } from './csv-text.ts';
+
+/** Behind the columns of the upload. An upload that ends with all of them is known as ours, and they are dropped. */
+export const REJECTED_COLUMNS = ['rejected_line', 'rejected_column', 'rejected_code', 'rejected_detail'] as const;
+
+/** A line of a part of rejected rows. */
+export interface RejectedRow {
+  readonly line: number;
+  readonly values: readonly unknown[];
+  readonly problems: readonly RowProblem[];
+}
+
+/** @throws {Error} when the part is missing: somebody deleted it. */
+export async function readRejected(
+  store: Store,
+  record: BatchRecord,
+  part: number,
+  signal: AbortSignal,
+): Promise<readonly RejectedRow[]> {
+  const key = rejectedKey(record.id, record.upload, part);
+  const object = await store.get(key, { signal });
+  if (object === undefined) throw new Error(`The store has lost ${key}: rejected rows of the batch cannot be read.`);
+  const chunks: Buffer[] = [];
+  for await (const chunk of object.body) chunks.push(chunk as Buffer);
+  return parseLines<RejectedRow>(Buffer.concat(chunks).toString('utf8'));
+}
+
+export function rejectedHeader({ columns }: Pick<BatchRecord, 'columns'>, formulas: Formulas): string {
+  return csvRecord([...columns, ...REJECTED_COLUMNS], formulas);
+}
+
+/**
+ * A rejected row as it was given, with what is wrong with it. Fields that it has beyond the columns come last, behind
+ * ours: nothing is lost, every other cell stands under its name, and the row is refused again until they are put right.
+ */
+export function rejectedRecord(
+  { columns }: Pick<BatchRecord, 'columns'>,
+  { line, values, problems }: RejectedRow,
+  formulas: Formulas,
+): string {
+  const [first, ...further] = problems;
+  const detail = [
+    first?.detail ?? '',
+    ...further.map((problem) => (problem.column === null ? '' : `${problem.column}: `) + problem.detail),
+  ].join(' | ');
+  const own = columns.map((_name, index) => cellOf(values[index]));
+  const surplus = values.slice(columns.length).map(cellOf);
+  return csvRecord([...own, String(line), first?.column ?? '', first?.code ?? '', detail, ...surplus], formulas);
+}
