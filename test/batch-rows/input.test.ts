@@ -59,7 +59,7 @@ describe('a row', () => {
             );
         },
       ),
-      { numRuns: 500 },
+      { numRuns: 200 },
     );
   });
 
@@ -81,7 +81,7 @@ describe('a row', () => {
         expect(read.inputs).toEqual(checked.flatMap((one) => (one.ok ? [one.input] : [])));
         expect(read.rejected).toBe(checked.filter(({ ok }) => !ok).length);
       }),
-      { numRuns: 500 },
+      { numRuns: 200 },
     );
   });
 

@@ -14,7 +14,6 @@ export function newTextHash(): TextHash {
 export interface SeenTexts {
   /** @returns undefined when the text is new, and remembered from now on; else the line in which it was first. */
   add(text: string, line: number): number | undefined;
-  has(text: string): boolean;
 }
 
 /**
@@ -50,17 +49,15 @@ export function createSeenTexts(hash: TextHash = newTextHash()): SeenTexts {
       slots[to + 1] = old[at + 1] as number;
       slots[to + 2] = old[at + 2] as number;
     }
-  }
-
-  function findText(text: string): number {
-    hash.of(text);
-    return find(slots, hash.high(), hash.low());
+    // Gives the memory back now: the collector does not see how much it is.
+    old.buffer.transfer(0);
   }
 
   return {
     add(text, line) {
       if (used > (mask + 1) * 0.75) grow();
-      const at = findText(text);
+      hash.of(text);
+      const at = find(slots, hash.high(), hash.low());
       const before = slots[at + 2] as number;
       if (before !== 0) return before;
       slots[at] = hash.high();
@@ -69,6 +66,5 @@ export function createSeenTexts(hash: TextHash = newTextHash()): SeenTexts {
       used++;
       return undefined;
     },
-    has: (text) => slots[findText(text) + 2] !== 0,
   };
 }
