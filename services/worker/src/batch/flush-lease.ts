@@ -33,7 +33,7 @@ export function createFlushLease(states: BatchStates, flush: Flush, leaseMs: num
     },
     async secure() {
       await renew();
-      return AbortSignal.timeout(Math.max((leaseMs * 2) / 3 - (performance.now() - renewedAt), 1));
+      return AbortSignal.timeout(Math.max(Math.floor((leaseMs * 2) / 3 - (performance.now() - renewedAt)), 1));
     },
   };
 }
