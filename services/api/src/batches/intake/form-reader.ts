@@ -1,4 +1,4 @@
-import { pipeline } from 'node:stream/promises';
+import { once } from 'node:events';
 import { Busboy, type BusboyFileStream } from '@fastify/busboy';
 import { UploadError } from '../upload-error.ts';
 import type { FormSpool } from './form-spool.ts';
@@ -28,53 +28,65 @@ export interface Form {
  */
 export async function readForm(bytes: AsyncIterable<Buffer>, contentType: string, spool: FormSpool): Promise<Form> {
   const fields = new Map<string, string>();
-  let file: { readonly filename: string | undefined; readonly format: FileFormat } | undefined;
-  let writing: Promise<void> = Promise.resolve();
+  let file: Pick<Form, 'filename' | 'format'> | undefined;
+  let stream: BusboyFileStream | undefined;
+  let spooled = Promise.resolve();
   const parser = createParser(contentType);
-  const fail = (error: unknown) => parser.destroy(error instanceof Error ? error : new Error(String(error)));
+  const failure = Promise.withResolvers<never>();
+  failure.promise.catch(() => {});
+  /** What a listener throws is to end the reading, not the process. */
+  const guarded = (step: () => void) => {
+    try {
+      step();
+    } catch (error) {
+      failure.reject(error);
+    }
+  };
 
-  parser.on('file', (name, stream, filename, transferEncoding, type) => {
-    // Its error is the parser's too.
-    stream.on('error', () => {});
-    try {
-      assertFile(name, transferEncoding, file !== undefined);
-      file = { filename, format: fileFormat(parseContentType(type), filename) };
-      writing = spoolFile(stream, spool);
-      writing.catch(fail);
-    } catch (error) {
-      fail(error);
-    }
-  });
-  parser.on('field', (name, value, _nameTruncated, valueTruncated) => {
-    try {
-      fields.set(name, checkedValue(fields, name, value, valueTruncated));
-    } catch (error) {
-      fail(error);
-    }
-  });
-  for (const limit of ['partsLimit', 'fieldsLimit', 'filesLimit'] as const)
-    parser.on(limit, () =>
-      fail(
-        limit === 'filesLimit'
-          ? new UploadError('several_files')
-          : new UploadError('invalid_field', `The form has more than ${MOST_FIELDS} fields. Send the options only.`),
+  parser
+    .on('file', (name, opened, filename, transferEncoding, type) =>
+      guarded(() => {
+        // Told by the parser too.
+        opened.on('error', () => {});
+        stream = opened;
+        assertFile(name, transferEncoding);
+        file = { filename, format: fileFormat(parseContentType(type), filename) };
+        spooled = spoolFile(opened, spool);
+        spooled.catch(failure.reject);
+      }),
+    )
+    .on('field', (name, value, _isNameCut, isCut) =>
+      guarded(() => fields.set(name, checkedValue(fields, name, value, isCut))),
+    )
+    .on('filesLimit', () => failure.reject(new UploadError('several_files')))
+    .on('fieldsLimit', () =>
+      failure.reject(
+        new UploadError('invalid_field', `The form has more than ${MOST_FIELDS} fields. Send the options only.`),
       ),
-    );
+    )
+    .on('error', (error: Error) => failure.reject(malformed(error)));
 
+  const unlessFailed = <T>(step: Promise<T>) => Promise.race([step, failure.promise]);
   try {
-    await pipeline(bytes, parser);
+    for await (const piece of bytes) await unlessFailed(new Promise<unknown>((done) => parser.write(piece, done)));
+    const finished = once(parser, 'finish');
+    // Its failure is the parser's, which is waited for.
+    finished.catch(() => {});
+    parser.end();
+    await unlessFailed(finished);
+    await unlessFailed(spooled);
   } catch (error) {
-    await writing.catch(() => {});
-    throw error instanceof Error &&
-      /multipart|boundary|terminated early/i.test(error.message) &&
-      !(error instanceof UploadError)
-      ? new UploadError('invalid_multipart', `The form is not well-formed: ${error.message}.`, { cause: error })
-      : error;
+    stream?.destroy();
+    await spooled.catch(() => {});
+    throw error;
   }
-  await writing;
   if (file === undefined)
     throw new UploadError('file_missing', `The form has no file. Send it in the field \`${FILE_FIELD}\`.`);
   return { fields: Object.fromEntries(fields), ...file };
+}
+
+function malformed(error: Error): UploadError {
+  return new UploadError('invalid_multipart', `The form is not well-formed: ${error.message}.`, { cause: error });
 }
 
 function createParser(contentType: string) {
@@ -87,7 +99,6 @@ function createParser(contentType: string) {
         fieldSize: MOST_VALUE_BYTES,
         fields: MOST_FIELDS,
         files: 1,
-        parts: MOST_FIELDS + 1,
         headerPairs: 16,
         headerSize: MOST_HEADER_BYTES,
       },
@@ -106,8 +117,7 @@ async function spoolFile(stream: BusboyFileStream, spool: FormSpool): Promise<vo
 }
 
 /** @throws {UploadError} */
-function assertFile(name: string | undefined, transferEncoding: string, hasFile: boolean): void {
-  if (hasFile) throw new UploadError('several_files');
+function assertFile(name: string | undefined, transferEncoding: string): void {
   if (name !== FILE_FIELD)
     throw new UploadError(
       'invalid_multipart',
