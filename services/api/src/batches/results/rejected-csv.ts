@@ -2,10 +2,8 @@ import type { BatchRecord, RowProblem } from '@renderyard/shared/batch/batch';
 import { rejectedKey } from '@renderyard/shared/batch/batch-layout';
 import { parseLines } from '@renderyard/shared/batch/lines';
 import type { Store } from '@renderyard/shared/store/store';
+import { REJECTED_COLUMNS } from '../rows/own-rejected.ts';
 import { cellOf, csvRecord, type Formulas } from './csv-text.ts';
-
-/** Behind the columns of the upload. An upload that ends with all of them is known as ours, and they are dropped. */
-export const REJECTED_COLUMNS = ['rejected_line', 'rejected_column', 'rejected_code', 'rejected_detail'] as const;
 
 /** A line of a part of rejected rows. */
 export interface RejectedRow {

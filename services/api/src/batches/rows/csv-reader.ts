@@ -2,7 +2,7 @@ import { UploadError } from '../upload-error.ts';
 import { isBlank } from './cell.ts';
 import { warnOfColumns } from './column-warnings.ts';
 import { type CsvHeader, listNames, readHeader, unknownColumns } from './csv-header.ts';
-import { asUploaded, isOwnRejected, withoutMark } from './own-rejected.ts';
+import { asUploaded, isOwnRejected, REJECTED_COLUMNS } from './own-rejected.ts';
 import type { Read, RowReader } from './read.ts';
 import { prepareMaker, type Reading, rowsRead } from './reading.ts';
 import { rowProblem } from './row-problem.ts';
@@ -17,7 +17,8 @@ const BLANK: Read = { kind: 'blank' };
 export function createCsvReader(reading: Reading, header: readonly string[]): RowReader {
   const { roles, used, parameters, templated, report, defaults } = reading;
   const own = isOwnRejected(header);
-  const columns = own ? asUploaded(header) : header;
+  const width = header.length - REJECTED_COLUMNS.length;
+  const columns = own ? asUploaded(header, width) : header;
   const { cells, idColumn, named } = readHeader(columns, roles, used, report);
   const read = cells.filter(({ parameter }) => parameter.name !== templated);
   const lacking = [...parameters.values()].find(
@@ -38,7 +39,7 @@ export function createCsvReader(reading: Reading, header: readonly string[]): Ro
 
   return {
     read(line, given) {
-      const values = own ? asUploaded(given) : given;
+      const values = own ? asUploaded(given, width) : given;
       if (values.every(isBlank)) {
         report.warn(rowProblem(line, null, 'blank_rows', undefined, ''), (count, where) =>
           count === 1 ? `A blank row was skipped: ${where}.` : `${count} blank rows were skipped: ${where}.`,
@@ -52,12 +53,7 @@ export function createCsvReader(reading: Reading, header: readonly string[]): Ro
       throw new TypeError('A reader of CSV takes records, not items.');
     },
 
-    reject: (line, values, problem) =>
-      maker.reject(
-        line,
-        own ? values.map((value) => (typeof value === 'string' ? withoutMark(value) : value)) : values,
-        [problem],
-      ),
+    reject: (line, values, problem) => maker.reject(line, own ? asUploaded(values, width) : values, [problem]),
     warn: ({ detail, ...first }) =>
       report.warn(first, (count) => (count === 1 ? detail : `${detail} (${count} times.)`)),
     finish: () => rowsRead(reading, places, maker),

@@ -12,12 +12,15 @@ export function isOwnRejected(header: readonly string[]): boolean {
   return header.length > REJECTED_COLUMNS.length && REJECTED_COLUMNS.every((name, i) => end[i] === name);
 }
 
-/** A cell of such a file as it was in the upload, without our mark. */
-export function withoutMark(value: string): string {
-  return MARKED.test(value) ? value.slice(1) : value;
+/**
+ * A record of such a file as it was in the upload: without our columns, behind which the fields stand that it has beyond
+ * its own, and without our marks.
+ * @param width how many columns the upload had.
+ */
+export function asUploaded<T>(values: readonly T[], width: number): T[] {
+  return values.toSpliced(width, REJECTED_COLUMNS.length).map(withoutMark);
 }
 
-/** A record of such a file as it was in the upload. */
-export function asUploaded(values: readonly string[]): string[] {
-  return values.slice(0, -REJECTED_COLUMNS.length).map(withoutMark);
+function withoutMark<T>(value: T): T {
+  return typeof value === 'string' && MARKED.test(value) ? (value.slice(1) as T) : value;
 }
