@@ -1,0 +1,69 @@
+import { Redis } from 'ioredis';
+import { expect, test } from 'vitest';
+import { startInstallation } from '../support/installation.ts';
+import { startRedisInstance } from '../support/redis-instance.ts';
+
+const csv = (rows: number) => `prompt\n${Array.from({ length: rows }, (_, i) => `picture ${i + 1}`).join('\n')}\n`;
+
+async function flushAll(url: string): Promise<void> {
+  const client = new Redis(url);
+  await client.flushall();
+  await client.quit();
+}
+
+test('Redis emptied in the middle of batches, nothing restarted: each goes on as it was, and no image is paid for twice', async () => {
+  await using redis = await startRedisInstance();
+  await using yard = await startInstallation({
+    workers: 2,
+    redisUrl: redis.url,
+    simulator: { latencyMs: 300 },
+    env: { SEGMIND_CONCURRENCY: '6', LOCK_MS: '2000' },
+  });
+  const [canceled, paused, running] = [
+    await yard.upload(csv(30)),
+    await yard.upload(csv(30)),
+    await yard.upload(csv(60)),
+  ];
+  const billed = async () => (await yard.upstream.ledger()).billed_count;
+  await yard.until('some of each are done', async () => (await billed()) > 20);
+  await yard.call('POST', `/v1/batches/${canceled.id}/cancel`, {});
+  await yard.call('POST', `/v1/batches/${paused.id}/pause`, {});
+  await flushAll(redis.url);
+
+  const ended = await yard.batchEnded(running.id, 90_000);
+  expect(ended).toMatchObject({ status: 'completed', counts: { total: 60, succeeded: 60 } });
+  expect((await yard.batchEnded(canceled.id)).status).toBe('canceled');
+  const held = await yard.batch(paused.id);
+  expect([held.status, held.hold?.reason]).toEqual(['paused', 'batch_paused']);
+
+  await yard.call('POST', `/v1/batches/${paused.id}/resume`, {});
+  expect(await yard.batchEnded(paused.id, 90_000)).toMatchObject({ counts: { succeeded: 30 } });
+  const { uncertain } = await yard.credits();
+  const done = (await yard.batch(canceled.id)).counts.succeeded;
+  expect(await billed()).toBe(60 + 30 + done + uncertain.count);
+}, 180_000);
+
+test('workers killed and Redis emptied at once: a new worker goes on, and pays again for calls in flight at most', async () => {
+  const slots = 4;
+  await using redis = await startRedisInstance();
+  await using yard = await startInstallation({
+    workers: 2,
+    redisUrl: redis.url,
+    simulator: { latencyMs: 200 },
+    env: { SEGMIND_CONCURRENCY: String(slots), LOCK_MS: '2000' },
+  });
+  const ended = await yard.upload(csv(3));
+  await yard.batchEnded(ended.id);
+  const running = await yard.upload(csv(40));
+  await yard.until('some are done', async () => (await yard.batch(running.id)).counts.succeeded > 8);
+  const killed = yard.workers.splice(0);
+  for (const worker of killed) worker.kill('SIGKILL');
+  await Promise.all(killed.map((worker) => worker.exited));
+  await flushAll(redis.url);
+  await yard.startWorker();
+  expect(await yard.batchEnded(running.id, 90_000)).toMatchObject({ status: 'completed', counts: { succeeded: 40 } });
+  expect(await yard.batch(ended.id)).toMatchObject({ status: 'completed', counts: { succeeded: 3 } });
+  const { billed_count: billed } = await yard.upstream.ledger();
+  expect(billed).toBeGreaterThanOrEqual(43);
+  expect(billed).toBeLessThanOrEqual(43 + slots);
+}, 180_000);
