@@ -65,6 +65,17 @@ describe('options', () => {
     expect([status, places(json)]).toEqual([400, { '/budget': 'invalid_format', '/colour': 'unknown_field' }]);
   });
 
+  test('a JSON file in a form brings its own', async () => {
+    const file = JSON.stringify({
+      items: [{ text: 'A fox' }],
+      columns: { prompt: 'text' },
+      defaults: { steps: 15 },
+      budget: 2,
+    });
+    const { json } = await api.upload(form(file, { dry_run: 'true' }, 'prompts.json'));
+    expect(json).toMatchObject({ budget: 2, preview: [{ input: { prompt: 'A fox', steps: 15 } }] });
+  });
+
   test('an option is given once, in the query or in the body', async () => {
     const both = await api.upload(form(CSV, { name: 'a' }), { query: { name: 'b' } });
     expect([both.status, places(both.json)]).toEqual([400, { '/name': 'duplicate_name' }]);

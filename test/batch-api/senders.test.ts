@@ -84,6 +84,17 @@ test('a refused sender that goes on sending is answered first, and cut then', as
   clearInterval(sending);
 });
 
+test('a sender that is refused in the middle can go on to its end, too', async () => {
+  await using api = await openBatchApi();
+  const sender = await openSender(api);
+  sender.send(HEAD + chunk('text,steps\nA fox,20\n'));
+  expect(await sender.answered()).toMatch(/^HTTP\/1\.1 400 .*"code":"no_prompt"/s);
+  for (let i = 0; i < 40; i++) sender.send(chunk('x'.repeat(100_000)));
+  sender.send('0\r\n\r\nGET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n');
+  await vi.waitFor(async () => expect(await sender.answered()).toMatch(/HTTP\/1\.1 200 .*"live"/s), { timeout: 4_000 });
+  sender.leave();
+});
+
 test('a sender that is refused early can go on to its end and ask again on the same connection', async () => {
   await using api = await openBatchApi();
   const sender = await openSender(api);

@@ -105,9 +105,10 @@ export function readModel(given: GivenOption | undefined, problems: PartProblem[
 export const readObject: Read<Readonly<Record<string, unknown>>> = (given, problems) => {
   if (given === undefined) return undefined;
   const { name, at, isText } = given;
-  let value = given.value;
-  if (isText) {
-    const text = String(value);
+  let { value } = given;
+  // A JSON file in a form brings objects where the form itself has texts.
+  if (isText && typeof value === 'string') {
+    const text = value;
     try {
       value = JSON.parse(text) as unknown;
     } catch {

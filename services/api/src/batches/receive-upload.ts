@@ -11,6 +11,8 @@ export interface ReceivedUpload {
   readonly signal: AbortSignal;
   /** Why the body failed; undefined while it did not. */
   readonly problem: ProblemError | undefined;
+  /** Reads no more: the request is answered. What still comes is left to others. */
+  stop(): void;
 }
 
 /**
@@ -20,6 +22,7 @@ export interface ReceivedUpload {
  */
 export function receiveUpload(raw: IncomingMessage, { idleMs }: { readonly idleMs: number }): ReceivedUpload {
   const broken = new AbortController();
+  const stopped = new AbortController();
   let problem: ProblemError | undefined;
   const fail = (reason: ProblemError) => {
     problem ??= reason;
@@ -34,11 +37,12 @@ export function receiveUpload(raw: IncomingMessage, { idleMs }: { readonly idleM
 
   async function* chunks(): AsyncGenerator<Buffer> {
     for (;;) {
+      stopped.signal.throwIfAborted();
       const chunk = raw.read() as Buffer | null;
       if (chunk !== null) yield chunk;
       else if (raw.readableEnded) return;
       else if (raw.destroyed) throw incomplete();
-      else if (!(await moves(raw, idleMs)))
+      else if (!(await moves(raw, idleMs, stopped.signal)))
         throw fail(
           new ProblemError(
             'request_timeout',
@@ -56,22 +60,23 @@ export function receiveUpload(raw: IncomingMessage, { idleMs }: { readonly idleM
     get problem() {
       return problem;
     },
+    stop: () => stopped.abort(new Error('The upload was answered.')),
   };
 }
 
-/** Waits until there is something to read, or the end. Returns false when nothing came in time. */
-async function moves(raw: IncomingMessage, idleMs: number): Promise<boolean> {
+/** Waits until there is something to read, the end, or nothing more to wait for. Returns false when nothing came in time. */
+async function moves(raw: IncomingMessage, idleMs: number, stopped: AbortSignal): Promise<boolean> {
   const over = new AbortController();
-  const timer = setTimeout(() => over.abort(), idleMs);
-  const until = (event: string) => once(raw, event, { signal: over.signal });
+  const late = setTimeout(() => over.abort(), idleMs);
+  const signal = AbortSignal.any([over.signal, stopped]);
   try {
-    await Promise.race([until('readable'), until('end'), until('close')]);
+    await Promise.race(['readable', 'end', 'close'].map((event) => once(raw, event, { signal })));
     return true;
   } catch {
-    // The connection broke, which is found out next, or the time is over.
+    // The connection broke or the request was answered, which is found out next, or the time is over.
     return !over.signal.aborted;
   } finally {
-    clearTimeout(timer);
+    clearTimeout(late);
     over.abort();
   }
 }

@@ -89,5 +89,7 @@ async function submit(deps: BatchUploadDeps, request: FastifyRequest, reply: Fas
   } catch (error) {
     // What became of the body is the cause of whatever else failed.
     throw received.problem ?? error;
+  } finally {
+    received.stop();
   }
 }
