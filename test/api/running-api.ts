@@ -49,6 +49,7 @@ export async function openApi({
   readonly env?: Readonly<Record<string, string>>;
   readonly redisUrl?: string;
   readonly stallMs?: number;
+  readonly requestMs?: number;
 } = {}) {
   const dataDir = await mkdtemp(join(tmpdir(), 'renderyard-api-'));
   const name = `test-${randomBytes(6).toString('hex')}`;

@@ -45,6 +45,7 @@ import { creditsRoutes } from './routes/credits.ts';
 import { healthRoutes } from './routes/health.ts';
 import { homeRoute } from './routes/home.ts';
 import { jobActionRoutes } from './routes/job-actions.ts';
+import { jobDeletionRoute } from './routes/job-deletion.ts';
 import { jobImageRoute } from './routes/job-image.ts';
 import { jobsRoutes } from './routes/jobs.ts';
 import { modelsRoutes } from './routes/models.ts';
@@ -160,6 +161,7 @@ export function createApp(deps: AppDeps): App {
       jobsRoutes(v1, { jobs, findRowJob, viewer, feedQueue, endedJobs, mostWaiting, clock });
       jobActionRoutes(v1, { jobs, findRowJob, queue, viewer, feedQueue, mostWaiting });
       jobImageRoute(v1, { jobs, findRowJob, store });
+      jobDeletionRoute(v1, { jobs, findRowJob, store });
       batchUploadRoute(v1, { ...batches, importer, idleMs: requestMs });
       batchesRoutes(v1, batches);
       batchActionRoutes(v1, batches);

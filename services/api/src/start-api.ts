@@ -38,6 +38,7 @@ export async function startApi({
   redisUrl,
   redisPatienceMs = REDIS_PATIENCE_MS,
   stallMs,
+  requestMs,
   clock,
   logger,
 }: {
@@ -46,6 +47,7 @@ export async function startApi({
   readonly redisPatienceMs?: number;
   /** As of {@link AppDeps}. */
   readonly stallMs?: number;
+  readonly requestMs?: number;
   readonly clock: Clock;
   readonly logger: Logger;
 }): Promise<RunningApi> {
@@ -55,7 +57,8 @@ export async function startApi({
     for (const warning of await checkRedis(redis)) logger.warn(warning);
     const generation = createGeneration(redis, keyPrefix(given.REDIS_PREFIX));
     const signingKey = await loadSecretKey({ setting: given.SECRET_KEY, dataDir: given.DATA_DIR });
-    const listen = (config: Config) => listenWith({ config, redis, generation, signingKey, stallMs, clock, logger });
+    const listen = (config: Config) =>
+      listenWith({ config, redis, generation, signingKey, stallMs, requestMs, clock, logger });
     return given.PORT === 0 ? await onFreePort(given, listen) : await listen(given);
   } catch (error) {
     redis.disconnect();
@@ -69,6 +72,7 @@ async function listenWith({
   generation,
   signingKey,
   stallMs,
+  requestMs,
   clock,
   logger,
 }: {
@@ -77,6 +81,7 @@ async function listenWith({
   readonly generation: Generation;
   readonly signingKey: Buffer;
   readonly stallMs: number | undefined;
+  readonly requestMs: number | undefined;
   readonly clock: Clock;
   readonly logger: Logger;
 }): Promise<RunningApi> {
@@ -111,7 +116,8 @@ async function listenWith({
     logger,
     isStopping: () => stopping,
     stallMs,
-    });
+    requestMs,
+  });
   const listening: Promise<string> = app.listen({ host: config.HOST, port: config.PORT });
   const url = await listening
     .catch(async (error: unknown) => {

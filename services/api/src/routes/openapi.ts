@@ -1,5 +1,6 @@
 import { Type } from 'typebox';
 import type { App } from '../app-instance.ts';
+import { BatchSchema } from '../batches/batch-view.ts';
 import { CreditsSchema } from '../credits/credits-view.ts';
 import { ProblemSchema } from '../errors/problem-document.ts';
 import { JobRequestSchema } from '../jobs/job-request.ts';
@@ -8,7 +9,13 @@ import { buildDocument, type DescribedRoute } from '../openapi/build-document.ts
 
 /** Of the API; a change that breaks clients would make it /v2. */
 const VERSION = '1';
-const NAMED = { Job: JobSchema, JobRequest: JobRequestSchema, Credits: CreditsSchema, Problem: ProblemSchema };
+const NAMED = {
+  Batch: BatchSchema,
+  Job: JobSchema,
+  JobRequest: JobRequestSchema,
+  Credits: CreditsSchema,
+  Problem: ProblemSchema,
+};
 
 /** `GET /openapi.json`: every route with a summary. Must be called before the routes that it tells of. */
 export function openapiRoute(app: App): void {
