@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { createBatchStates } from '@renderyard/shared/batch/batch-states';
 import { type CallLimits, createLedger, type Grant, type Verdict } from '@renderyard/shared/credits/ledger';
 import { newId } from '@renderyard/shared/ids';
 import { createJobStore, type JobEnd, type NewJob } from '@renderyard/shared/job/job-store';
@@ -35,7 +36,7 @@ export interface Asking extends Partial<CallLimits> {
 export type Bench = Awaited<ReturnType<typeof openBench>>;
 
 /**
- * A ledger and a job store under a prefix of their own in the Redis of the test run. Use it with `await using`: its
+ * A ledger, jobs and batches under a prefix of their own in the Redis of the test run. Use it with `await using`: its
  * keys and its connections go with it.
  */
 export async function openBench() {
@@ -46,6 +47,7 @@ export async function openBench() {
   await generation.join();
   const ledger = createLedger({ redis, prefix, generation });
   const jobs = createJobStore({ redis, prefix, generation });
+  const states = createBatchStates({ redis, prefix, generation });
 
   const connections: Redis[] = [redis];
 
@@ -59,6 +61,7 @@ export async function openBench() {
       redis: other,
       ledger: createLedger({ redis: other, prefix, generation: joined }),
       jobs: createJobStore({ redis: other, prefix, generation: joined }),
+      states: createBatchStates({ redis: other, prefix, generation: joined }),
     };
   };
 
@@ -82,6 +85,7 @@ export async function openBench() {
     generation,
     ledger,
     jobs,
+    states,
     connect,
     ask,
     /** Accepts a job. */

@@ -3,7 +3,7 @@ import type { Redis } from 'ioredis';
 const SHIFT = `
 local P, ms = KEYS[1], tonumber(ARGV[1])
 
-local sets = { 'slots', 'fed', 'expiring', 'ended' }
+local sets = { 'slots', 'fed', 'expiring', 'ended', 'ahead', 'dirty' }
 for _, model in ipairs(redis.call('SMEMBERS', P .. 'parked')) do sets[#sets + 1] = 'parked:' .. model end
 for _, name in ipairs(sets) do
   local all = redis.call('ZRANGE', P .. name, 0, -1, 'WITHSCORES')
@@ -11,6 +11,12 @@ for _, name in ipairs(sets) do
     -- A score of 0 is no time: the order is by id.
     if all[i + 1] ~= '0' then redis.call('ZADD', P .. name, all[i + 1] - ms, all[i]) end
   end
+end
+
+for _, batch in ipairs(redis.call('ZRANGE', P .. 'dirty', 0, -1)) do
+  local lease = P .. 'flushing:' .. batch
+  local left = redis.call('PTTL', lease)
+  if left > ms then redis.call('PEXPIRE', lease, left - ms) elseif left >= 0 then redis.call('DEL', lease) end
 end
 
 local entries = { calls = { 'started_at', 'resolve_after' }, uncertain = { 'started_at', 'resolve_after', 'at' },

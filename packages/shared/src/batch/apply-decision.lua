@@ -6,6 +6,7 @@ local function apply_decision(id, decision, now)
   if not status or status == 'completed' or status == 'canceled' then return end
   if tonumber(state[3] or 0) >= decision.seq then return end
   redis.call('HSET', batch, 'decision', decision.seq, 'metadata', decision.metadata)
+  redis.call('HDEL', batch, 'undecided')
   for _, name in ipairs({ 'name', 'budget' }) do
     if decision[name] ~= nil then redis.call('HSET', batch, name, decision[name]) else redis.call('HDEL', batch, name) end
   end

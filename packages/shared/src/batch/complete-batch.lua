@@ -16,6 +16,7 @@ else
 end
 redis.call('HSET', batch, 'ended_at', string.format('%.0f', a.ended_at))
 redis.call('ZREM', P .. 'dirty', a.id)
+forget_rows(a.id, redis_now())
 local bits = P .. 'bits:' .. a.id
 redis.call('DEL', bits .. ':ok', bits .. ':failed', bits .. ':again', P .. 'ends:' .. a.id, P .. 'versions:' .. a.id,
   P .. 'dirty:' .. a.id, P .. 'flushing:' .. a.id)

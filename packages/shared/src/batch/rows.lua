@@ -2,6 +2,7 @@
 --   batch:<id>           hash: state, counters, and `cursor`, the highest row that was ever fed
 --   bits:<id>:ok|failed  row r has ended so: bit r - 1
 --   bits:<id>:again      row r, not above the cursor, is to be fed again
+--   kept:<id>            rows that were given back and have a hash still, because they have cost something
 --   results:<id>:<part>  hash row -> line of the results part, until it lies in the store
 --   dirty (batches by when their results are due to be written), dirty:<id> (parts)
 --   feeding (accounts), feeding:<account> (batches): who has rows to feed, by when it was served last
@@ -94,7 +95,16 @@ local function forget_row(id, now)
   local batch = row_of(id)
   if redis.call('HGET', P .. 'job:' .. id, 'status') == 'processing' then row_rests(batch, now) end
   redis.call('DEL', P .. 'job:' .. id)
+  redis.call('SREM', P .. 'kept:' .. batch, id)
   unfeed(id)
+end
+
+-- Forgets the rows of a batch that has ended. Where it was canceled some wait still, for a worker or for another attempt.
+local function forget_rows(batch, now)
+  for _, id in ipairs(redis.call('ZRANGE', P .. 'fed', 0, -1)) do
+    if row_of(id) == batch then forget_row(id, now) end
+  end
+  for _, id in ipairs(redis.call('SMEMBERS', P .. 'kept:' .. batch)) do forget_row(id, now) end
 end
 
 -- Gives a row that has no call in flight back to its batch, to be fed later. What it has cost so far stays with it.
@@ -106,8 +116,13 @@ local function give_back(id, now)
     row_rests(batch, now)
     redis.call('HSET', job, 'status', 'queued')
   end
-  -- No ticket has the generation 0: one that is still about asks for nothing.
-  if tonumber(state[1] or 0) == 0 then redis.call('DEL', job) else redis.call('HSET', job, 'ticket', 0) end
+  if tonumber(state[1] or 0) == 0 then
+    redis.call('DEL', job)
+  else
+    -- No ticket has the generation 0: one that is still about asks for nothing.
+    redis.call('HSET', job, 'ticket', 0)
+    redis.call('SADD', P .. 'kept:' .. batch, id)
+  end
   unfeed(id)
   redis.call('SETBIT', P .. 'bits:' .. batch .. ':again', row - 1, 1)
   enlist(batch)
@@ -126,8 +141,9 @@ local function charge_batch(batch, charge)
   if redis.call('EXISTS', P .. 'batch:' .. batch) == 1 then redis.call('HINCRBY', P .. 'batch:' .. batch, 'cost', charge) end
 end
 
--- Takes a row in whose call began before this Redis was emptied. False when the row has ended or is another's.
-local function adopt_row(id, call, entry)
+-- Takes a row in whose call began before this Redis was emptied. False when the row has ended.
+--   charged  what the row was charged for the call before
+local function adopt_row(id, call, entry, charged)
   local batch, row = row_of(id)
   local state = redis.call('HMGET', P .. 'batch:' .. batch, 'status', 'account', 'model', 'created_at', 'runs')
   local bits = P .. 'bits:' .. batch
@@ -141,15 +157,15 @@ local function adopt_row(id, call, entry)
   end
   redis.call('SETBIT', bits .. ':again', row - 1, 0)
   redis.call('HSET', P .. 'job:' .. id, 'id', id, 'account', state[2], 'batch', batch, 'row', row, 'status', 'processing',
-    'model', state[3], 'attempts', entry.attempts, 'tries', entry.attempts, 'uncertain', 0, 'uncertain_tries', 0, 'cost', 0,
+    'model', state[3], 'attempts', entry.attempts, 'tries', entry.attempts, 'uncertain', 0, 'uncertain_tries', 0, 'cost', charged,
     'call', call, 'ticket', 0, 'created_at', state[4], 'run', state[5], 'started_at', entry.started_at)
   redis.call('HINCRBY', P .. 'batch:' .. batch, 'processing', 1)
-  redis.call('HINCRBY', P .. 'batch:' .. batch, 'reserved', entry.estimate)
   return true
 end
 
 local function pause_batch(batch, reason, detail, now)
-  redis.call('HSET', P .. 'batch:' .. batch, 'status', 'paused',
+  -- Until it is decided in the store, too, see end-flush.lua.
+  redis.call('HSET', P .. 'batch:' .. batch, 'status', 'paused', 'undecided', 1,
     'hold', cjson.encode({ reason = reason, since = now, detail = detail }))
   delist(batch)
   flush_soon(batch, now, true)
@@ -183,7 +199,10 @@ local function end_row(id, status, now, told, output, failure)
     row, batch_number(batch, 'runs'), status,
     output and ',"output":' .. output or '', failure and ',"error":' .. failure or '',
     previous.attempts + was[1], previous.uncertain + was[2], previous.cost + was[3], started, now)
-  redis.call('SETBIT', P .. 'bits:' .. batch .. (status == 'succeeded' and ':ok' or ':failed'), row - 1, 1)
+  local bits = P .. 'bits:' .. batch
+  redis.call('SETBIT', bits .. (status == 'succeeded' and ':ok' or ':failed'), row - 1, 1)
+  -- An image may come for a row that was given back.
+  if redis.call('GETBIT', bits .. ':again', row - 1) == 1 then redis.call('SETBIT', bits .. ':again', row - 1, 0) end
   redis.call('HINCRBY', state, status, 1)
   redis.call('HSET', P .. 'results:' .. batch .. ':' .. told.part, row, line)
   redis.call('SADD', P .. 'dirty:' .. batch, told.part)

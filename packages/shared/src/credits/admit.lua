@@ -30,7 +30,10 @@ end
 if (state[1] ~= 'queued' and state[1] ~= 'processing') or state[2] or (state[3] and state[3] ~= '') then
   return cjson.encode({ verdict = 'gone' })
 end
-if batch and not row_may_run(a.job, now) then return cjson.encode({ verdict = 'gone' }) end
+-- Of a row that was given back another ticket is to be made first.
+if batch and (not row_may_run(a.job, now) or not redis.call('ZSCORE', P .. 'fed', a.job)) then
+  return cjson.encode({ verdict = 'gone' })
+end
 
 local trials = {}
 for _, name in ipairs({ 'operator', 'unauthorized', 'credits', 'store', 'upstream', 'rate', 'model:' .. a.model }) do

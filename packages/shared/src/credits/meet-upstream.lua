@@ -4,6 +4,7 @@
 -- a: generation, upstream (a name for it, for people)
 -- Returns {was = the old one's name or nothing, waiting = jobs that are held for it}
 -- include ../redis/guard.lua
+-- include settle.lua
 -- include holds.lua
 
 local now = redis_now()
@@ -13,6 +14,7 @@ if not was or was == a.upstream then return cjson.encode({ waiting = 0 }) end
 
 redis.call('HDEL', P .. 'credits', 'balance', 'read_at', 'probed_seq', 'probed_at', 'spent', 'streak', 'header_only')
 redis.call('HSET', P .. 'credits', 'uncertain', 0)
+for _, text in ipairs(redis.call('HVALS', P .. 'uncertain')) do release_of_batch(cjson.decode(text)) end
 redis.call('DEL', P .. 'estimates', P .. 'uncertain', P .. 'refusals', P .. 'successes')
 redis.call('HDEL', P .. 'holds', 'credits', 'unauthorized', 'upstream', 'rate')
 local waiting = redis.call('ZCARD', P .. 'waiting') + redis.call('ZCARD', P .. 'fed')

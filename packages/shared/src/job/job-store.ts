@@ -1,4 +1,3 @@
-import { parseRowJobId } from '../batch/row.ts';
 import type { Nanocredits } from '../credits/amount.ts';
 import type { HoldName } from '../credits/hold.ts';
 import type { Redis } from '../redis/connect.ts';
@@ -257,7 +256,6 @@ export function createJobStore({
         row: end.row && { part: end.row.part, previous: end.row.previous && snake(end.row.previous) },
         adopt: end.adopt && {
           job: end.job,
-          of_batch: parseRowJobId(end.job) === undefined ? undefined : true,
           worker: end.adopt.worker,
           model: end.adopt.model,
           class: end.adopt.costClass,

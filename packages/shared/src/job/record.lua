@@ -22,17 +22,24 @@
 -- include finish.lua
 -- include ../batch/rows.lua
 
+-- So long a call that was taken in is known not to be taken in again, in milliseconds.
+local ADOPTED_MS = 3600000
+
 local now = redis_now()
 local job = P .. 'job:' .. a.id
 
 local batch = row_of(a.id)
-if a.adopt then
+if a.adopt and redis.call('SET', P .. 'adopted:' .. a.call, 1, 'NX', 'PX', ADOPTED_MS) then
   -- This Redis has not seen the call begin. It is taken in as if it had, and with it the row, if nobody else has it.
-  if redis.call('HEXISTS', P .. 'calls', a.call) == 0 and redis.call('HEXISTS', P .. 'uncertain', a.call) == 0 then
+  local known = redis.call('HGET', P .. 'uncertain', a.call)
+  known = known and cjson.decode(known)
+  if not known and redis.call('HEXISTS', P .. 'calls', a.call) == 0 then
     redis.call('HSET', P .. 'calls', a.call, cjson.encode(a.adopt))
     redis.call('HINCRBY', P .. 'credits', 'reserved', a.adopt.estimate)
   end
-  if batch and redis.call('EXISTS', job) == 0 then adopt_row(a.id, a.call, a.adopt) end
+  if batch and redis.call('EXISTS', job) == 0 then
+    adopt_row(a.id, a.call, a.adopt, known and known.charged and known.estimate or 0)
+  end
 end
 local state = redis.call('HMGET', job, 'status', 'cancel', 'call', 'account', 'model')
 local open = state[1] == 'queued' or state[1] == 'processing'
@@ -114,11 +121,15 @@ if batch then
   elseif status == 'parked' then
     if row_may_run(a.id, now) then give_back(a.id, now) end
     status = 'parked'
-  elseif row_may_run(a.id, now) then
+  elseif not row_may_run(a.id, now) then
+    status = 'parked'
+  elseif not redis.call('ZSCORE', P .. 'fed', a.id) then
+    -- It was adopted, and has no ticket.
+    give_back(a.id, now)
+    status = 'parked'
+  else
     redis.call('HSET', job, 'status', 'queued')
     if state[1] == 'processing' then row_rests(batch, now) end
-  else
-    status = 'parked'
   end
   return cjson.encode({ status = status })
 end

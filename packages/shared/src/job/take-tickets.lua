@@ -9,8 +9,9 @@
 -- include ../credits/holds.lua
 -- include ../batch/rows.lua
 
--- Of more accounts or batches than this, those served the longest time ago are looked at.
-local LOOKED_AT = 64
+-- Of more accounts or batches than this, those served the longest time ago are looked at; and of batches whose model is
+-- held so many at once. They go to the end of the line, so that the next feed goes on with others.
+local LOOKED_AT, MOST_HELD = 64, 200
 
 local now = redis_now()
 local tickets = {}
@@ -41,14 +42,18 @@ end
 
 -- The member of a list of who is to be served that has the fewest tickets.
 local function fewest(list, kind, left_out)
-  local names, fields = {}, {}
-  for _, name in ipairs(redis.call('ZRANGE', list, 0, LOOKED_AT - 1)) do
-    if not left_out[kind .. name] then
-      names[#names + 1] = name
-      fields[#fields + 1] = kind .. name
+  local names, fields, from = {}, {}, 0
+  while #names == 0 do
+    local some = redis.call('ZRANGE', list, from, from + LOOKED_AT - 1)
+    if #some == 0 then return nil end
+    for _, name in ipairs(some) do
+      if not left_out[kind .. name] then
+        names[#names + 1] = name
+        fields[#fields + 1] = kind .. name
+      end
     end
+    from = from + LOOKED_AT
   end
-  if #names == 0 then return nil end
   local found, least
   for i, count in ipairs(redis.call('HMGET', P .. 'window', unpack(fields))) do
     count = tonumber(count or nil) or 0
@@ -63,6 +68,7 @@ local function feed_row(batch, row)
   local ticket = next_ticket()
   if redis.call('EXISTS', job) == 1 then
     redis.call('HSET', job, 'ticket', ticket)
+    redis.call('SREM', P .. 'kept:' .. batch, id)
   else
     local state = redis.call('HMGET', P .. 'batch:' .. batch, 'account', 'model', 'created_at', 'runs')
     redis.call('HSET', job, 'id', id, 'account', state[1], 'batch', batch, 'row', row, 'status', 'queued', 'model', state[2],
@@ -73,25 +79,33 @@ local function feed_row(batch, row)
   tickets[#tickets + 1] = { id, ticket }
 end
 
-local left_out = {}
+-- To the end of those who are served, whether there was anything for them or not.
+local function had_turn(account, batch)
+  local served = redis.call('INCR', P .. 'served')
+  redis.call('ZADD', P .. 'feeding', 'XX', served, account)
+  if batch then redis.call('ZADD', P .. 'feeding:' .. account, 'XX', served, batch) end
+end
+
+local left_out, held = {}, 0
 local window_left = a.window - rows
-while window_left > 0 and #tickets < a.most do
+while window_left > 0 and #tickets < a.most and held < MOST_HELD do
   local account = fewest(P .. 'feeding', 'a:', left_out)
   if not account then break end
   local batch = fewest(P .. 'feeding:' .. account, 'b:', left_out)
   if not batch then
     left_out['a:' .. account] = true
+    had_turn(account)
     if redis.call('ZCARD', P .. 'feeding:' .. account) == 0 then redis.call('ZREM', P .. 'feeding', account) end
   elseif not passes('model:' .. (batch_field(batch, 'model') or ''), now) then
     left_out['b:' .. batch] = true
+    held = held + 1
+    had_turn(account, batch)
   else
     local row = next_row(batch)
     if row then
       feed_row(batch, row)
       window_left = window_left - 1
-      local served = redis.call('INCR', P .. 'served')
-      redis.call('ZADD', P .. 'feeding', 'XX', served, account)
-      redis.call('ZADD', P .. 'feeding:' .. account, 'XX', served, batch)
+      had_turn(account, batch)
     end
   end
 end
