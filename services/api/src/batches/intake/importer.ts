@@ -63,6 +63,23 @@ export function createImporter({ config, signingKey, store, clock, logger, patie
     });
   };
 
+  const running = new Set<Promise<unknown>>();
+
+  const run = async (upload: Upload, request: ImportRequest, given: AbortSignal): Promise<ImportResult> => {
+    const signal = AbortSignal.any([given, closing.signal]);
+    const thread = await pool.lend(signal);
+    const begun = new Int32Array(new SharedArrayBuffer(2 * Int32Array.BYTES_PER_ELEMENT));
+    const { worker } = thread;
+    const outcome = await importInThread({ worker, n: ++count, upload, request, begun, signal });
+    await thread.release(outcome.fit);
+    if (outcome.kind === 'done') return outcome.result;
+    await deleteBegun(request, begun);
+    const { error } = outcome;
+    if (error instanceof UploadError && error.code === 'import_failed')
+      logger.error({ err: describeError(error), batch_id: request.batch }, 'an import failed');
+    throw error;
+  };
+
   return {
     /**
      * Imports an upload. When it throws, the parts that it wrote are deleted, as far as the store lets it. The body is
@@ -75,23 +92,19 @@ export function createImporter({ config, signingKey, store, clock, logger, patie
       request: ImportRequest,
       { signal }: { readonly signal: AbortSignal },
     ): Promise<ImportResult> {
-      const ending = AbortSignal.any([signal, closing.signal]);
-      const thread = await pool.lend(ending);
-      const begun = new Int32Array(new SharedArrayBuffer(2 * Int32Array.BYTES_PER_ELEMENT));
-      const { worker } = thread;
-      const outcome = await importInThread({ worker, n: ++count, upload, request, begun, signal: ending });
-      await thread.release(outcome.fit);
-      if (outcome.kind === 'done') return outcome.result;
-      await deleteBegun(request, begun);
-      const { error } = outcome;
-      if (error instanceof UploadError && error.code === 'import_failed')
-        logger.error({ err: describeError(error), batch_id: request.batch }, 'an import failed');
-      throw error;
+      const importing = run(upload, request, signal);
+      running.add(importing);
+      try {
+        return await importing;
+      } finally {
+        running.delete(importing);
+      }
     },
 
-    /** Ends what still runs. */
+    /** Ends what still runs, within seconds. */
     async close(): Promise<void> {
       closing.abort(new Error('The API is stopping.'));
+      await Promise.allSettled(running);
       await pool.close();
     },
   };
