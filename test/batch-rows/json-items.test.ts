@@ -36,13 +36,15 @@ describe('items of JSON', () => {
     expect(readJson([item], { key_template: '{{stepz}}' }).keys).toEqual(['3']);
   });
 
-  it('reject a parameter that is there twice', () => {
+  it('reject what is there twice and read once', () => {
     for (const item of [
       { prompt: 'a', input: { prompt: 'b' } },
       { prompt: 'a', Prompt: 'b' },
       { prompt: 'a', id: '1', custom_id: '2' },
     ])
       expect(readJson([item]).problems).toMatchObject([{ code: 'duplicate_name' }]);
+    const styles = { style: 'oil', input: { prompt: 'a', style: 'ink' } };
+    expect(readJson([styles], { key_template: '{{style}}' }).problems).toMatchObject([{ code: 'duplicate_name' }]);
   });
 
   it('match names without regard to case, in any spelling', () => {
