@@ -108,14 +108,16 @@ test('the example is imported as it is, with its options, and its images are dow
   expect(outcome.images).toEqual(['0001-id-1-7.jpg', '0002-id-2-7.jpg', '0003-id-3-7.jpg']);
   for (const image of outcome.images) expect(outcome.page).toContain(`src="images/${image}"`);
   expect(outcome.said).toMatch(
-    /3 of 3 images in 45 s for 0\.0414 credits\.\n\nContact sheet: DATA\/demo\/bat_\w+\/index\.html\nImages: {8}DATA\/store\/batches\/bat_\w+\/images\/\nResults: {7}URL\/v1\/batches\/bat_\w+\/results\.csv$/,
+    /3 of 3 images in 45 s for 0\.0414 credits\.\n\nContact sheet: DATA\/demo\/bat_\w+\/index\.html\nImages: {8}DATA\/store\/batches\/bat_\w+\/images\/$/,
   );
 });
 
 test('without --exit it stays up, and says where', async () => {
   const { code, interrupted, said } = await runTask({ exit: false });
   expect({ code, interrupted }).toEqual({ code: undefined, interrupted: 0 });
-  expect(said).toMatch(/Renderyard still runs: URL \(Ctrl-C stops all of it\)$/);
+  expect(said).toMatch(
+    /Results: {7}URL\/v1\/batches\/bat_\w+\/results\.csv\n\nRenderyard still runs: URL \(Ctrl-C stops all of it\)$/,
+  );
 });
 
 test.each<[string, Script]>([
@@ -151,6 +153,17 @@ test('progress is told in lines, at most one in five seconds, and the last one a
     '10 of 24 · 58/min · 19 s left · 0.1 credits',
     '20 of 24 · 58/min · 14 s left · 0.2 credits',
     '24 of 24 · 60/min · 0.24 credits',
+  ]);
+});
+
+test('while the results are written that is said, once', async () => {
+  const finishing = Array.from({ length: 24 }, (_, i) =>
+    batchView({ status: 'finishing', rate: 60 - i, ended_at: null }),
+  );
+  const { said } = await runTask({ script: { seen: [...finishing, batchView()] } });
+  expect(said.split('\n').filter((line) => line.includes(' of 3 ·'))).toEqual([
+    '3 of 3 · writing the results · 0.0414 credits',
+    '3 of 3 · 60/min · 0.0414 credits',
   ]);
 });
 

@@ -88,7 +88,6 @@ test('the outcome names what failed, was canceled, or is not known', () => {
     '',
     'Contact sheet: /d/index.html',
     `Images:        s3://b/p/batches/${batch.id}/images/`,
-    `Results:       http://h/v1/batches/${batch.id}/results.csv`,
   ]);
 });
 

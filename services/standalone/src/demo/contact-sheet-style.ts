@@ -18,8 +18,8 @@ dd{font-size:1.35rem;font-variant-numeric:tabular-nums;line-height:1.3}
 .sheet{display:flex;flex-wrap:wrap;gap:1rem}
 .sheet::after{content:"";flex:1000 1 0}
 figure{min-width:0;background:var(--card);border:1px solid var(--line);border-radius:.6rem;overflow:hidden}
-figure img,.missing{display:block;width:100%;height:auto}
-.missing{display:grid;place-items:center;aspect-ratio:var(--ratio);padding:1rem;color:var(--bad);text-align:center}
+figure img,.missing{display:block;width:100%;height:auto;background:var(--line)}
+.missing{display:grid;background:none;place-items:center;aspect-ratio:var(--ratio);padding:1rem;color:var(--bad);text-align:center}
 a:focus-visible{outline:3px solid var(--good);outline-offset:-3px}
 figcaption{padding:.6rem .75rem .7rem}
 .prompt{display:-webkit-box;-webkit-box-orient:vertical;-webkit-line-clamp:3;overflow:hidden;line-height:1.35;overflow-wrap:anywhere}
@@ -29,7 +29,7 @@ figcaption{padding:.6rem .75rem .7rem}
 table{border-collapse:collapse;width:100%}
 th,td{padding:.5rem .75rem;text-align:start;vertical-align:top;border-top:1px solid var(--line)}
 thead th{border-top:0;color:var(--soft);font-size:.75rem;font-weight:600;letter-spacing:.06em;text-transform:uppercase}
-td{overflow-wrap:anywhere}
+td{overflow-wrap:break-word}
 td:first-child{font-variant-numeric:tabular-nums;white-space:nowrap}
 code{font:.9em ui-monospace,Menlo,Consolas,monospace;background:#8883;border-radius:.25rem;padding:.05em .3em}
 footer{margin-top:3rem;color:var(--soft);font-size:.85rem}

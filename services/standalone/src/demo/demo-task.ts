@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { Clock } from '@renderyard/shared/clock';
 import type { RunningStandalone, Task } from '../run-standalone.ts';
 import { count, formatCredits } from './amounts.ts';
-import type { BatchView, CreditsView } from './batch-view.ts';
+import type { BatchView, CreditsView, Findings } from './batch-view.ts';
 import type { DemoArguments } from './demo-arguments.ts';
 import { createDemoClient, type DemoClient, type Upload } from './demo-client.ts';
 import { DemoError } from './demo-error.ts';
@@ -15,8 +15,8 @@ import { saveSheet } from './save-sheet.ts';
 import { isStuck, watchBatch } from './watch-batch.ts';
 
 const UNFINISHED = ['running', 'paused', 'canceling', 'finishing'];
-/** The worker asks for the balance as soon as it starts. */
-const BALANCE_MS = 5_000;
+/** How long the balance is waited for: a new installation reads it with its first call. */
+const BALANCE_MS = 10_000;
 
 /** Imports the example into what runs, shows how it gets on, and makes a contact sheet of it. */
 export function createDemoTask(options: {
@@ -35,17 +35,19 @@ export function createDemoTask(options: {
 
   const submit = async (client: DemoClient, running: RunningStandalone): Promise<BatchView | undefined> => {
     const upload: Upload = { csv: await readFile(csvFile), options: DEMO_OPTIONS };
-    const credits = await readCredits(client, clock, running.signal);
-    const asks = !running.settings.simulate && !args.yes;
-    if (asks) {
-      const findings = await client.dryRun(upload);
+    const tell = async (findings: Findings) => {
+      const credits = await readCredits(client, clock, running.signal);
       say(`${describeFindings(DEMO_FILE, findings, credits)}\n`);
-      const question = `Spend about ${formatCredits(findings.estimate.cost)} of your Segmind account?`;
-      if (!(await ask(question, running.signal))) return undefined;
+    };
+    if (running.settings.simulate || args.yes) {
+      const batch = await client.createBatch(upload);
+      await tell(batch);
+      return batch;
     }
-    const batch = await client.createBatch(upload);
-    if (!asks) say(`${describeFindings(DEMO_FILE, batch, credits)}\n`);
-    return batch;
+    const findings = await client.dryRun(upload);
+    await tell(findings);
+    const question = `Spend about ${formatCredits(findings.estimate.cost)} of your Segmind account?`;
+    return (await ask(question, running.signal)) ? client.createBatch(upload) : undefined;
   };
 
   const show = async (running: RunningStandalone): Promise<boolean> => {

@@ -34,6 +34,5 @@ ${[all, ...without].join(', ')}.
 
 Contact sheet: ${page}
 Images:        ${storeAt}/batches/${batch.id}/images/
-Results:       ${url}/v1/batches/${batch.id}/results.csv
-${stays ? `\nRenderyard still runs: ${url} (Ctrl-C stops all of it)` : ''}`.trimEnd();
+${stays ? `Results:       ${url}/v1/batches/${batch.id}/results.csv\n\nRenderyard still runs: ${url} (Ctrl-C stops all of it)` : ''}`.trimEnd();
 }

@@ -13,8 +13,12 @@ export function progressFacts(batch: BatchView, now: number): string {
   return [
     `${ended} of ${counts.total}`,
     ...(counts.failed > 0 ? [`${counts.failed} failed`] : []),
-    ...(rate === 0 ? [] : [`${Math.round(rate)}/min`]),
-    ...(left === undefined || ended >= counts.total ? [] : [`${formatSeconds(left)} left`]),
+    ...(batch.status === 'finishing'
+      ? ['writing the results']
+      : [
+          ...(rate === 0 ? [] : [`${Math.round(rate)}/min`]),
+          ...(left === undefined || ended >= counts.total ? [] : [`${formatSeconds(left)} left`]),
+        ]),
     formatCredits(cost),
   ].join(' · ');
 }
