@@ -2,10 +2,11 @@ import { createHash } from 'node:crypto';
 import sharp from 'sharp';
 import { createStream } from '../draw.ts';
 import type { ImageFormat } from '../parameters.ts';
-import { createCanvas } from './canvas.ts';
+import { type Canvas, createCanvas } from './canvas.ts';
 import { drawCaption } from './caption.ts';
 import { padImage } from './padding.ts';
 import { drawScene } from './scene.ts';
+import { encodeSmallJpeg, MOST_PIXELS } from './small-jpeg.ts';
 import { createWords } from './words.ts';
 
 /** What a picture is made from: the same input gives the same bytes. */
@@ -31,7 +32,9 @@ export interface Painter {
 /** Pictures drawn at one time: an unpacked one takes up to 12 MiB, and more at once would not be faster. */
 const AT_ONCE = 3;
 
-function encode(data: Buffer, { width, height, format, quality }: PictureInput): Promise<Buffer> {
+async function encode(canvas: Canvas, { format, quality }: PictureInput): Promise<Buffer> {
+  const { width, height, data } = canvas;
+  if (format === 'jpeg' && width * height <= MOST_PIXELS) return encodeSmallJpeg(canvas, quality);
   const image = sharp(data, { raw: { width, height, channels: 3 } });
   if (format === 'png') return image.png({ compressionLevel: 2 }).toBuffer();
   if (format === 'webp') return image.webp({ quality, effort: 0 }).toBuffer();
@@ -55,7 +58,7 @@ export function createPainter(): Painter {
       .digest();
     drawScene(canvas, createStream(digest.readUInt32BE(0)));
     await drawCaption(canvas, input.prompt, [`seed ${input.seed}`, `${input.width} x ${input.height}`], words);
-    const image = await encode(canvas.data, input);
+    const image = await encode(canvas, input);
     return padImage(image, input.format, input.atLeastBytes ?? 0);
   };
 
