@@ -220,7 +220,7 @@ test('where it would cost money, the estimate is told and a person is asked firs
 test('a no imports nothing', async () => {
   const outcome = await runTask({ paid: true });
   expect(outcome.code).toBe(1);
-  expect(outcome.said).toMatch(/Nothing was imported, and nothing was spent\.$/);
+  expect(outcome.said).toMatch(/Nothing was imported\.$/);
   expect(uploads(outcome).map(({ query }) => query.get('dry_run'))).toEqual(['true']);
 });
 

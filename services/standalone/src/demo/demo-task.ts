@@ -60,7 +60,7 @@ export function createDemoTask(options: {
         );
     const submitted = await submit(client, running);
     if (submitted === undefined) {
-      say('Nothing was imported, and nothing was spent.');
+      say('Nothing was imported.');
       return false;
     }
     say(`Batch ${submitted.id}`);
