@@ -94,6 +94,10 @@ describe('a header', () => {
     expect(readCsv([['prompt', 'step']], { key_template: '{{step}}' }).report.warnings).toEqual([]);
   });
 
+  it('gives no hint of a prompt that a template writes', () => {
+    expect(readCsv([['promt', 'a']], { prompt_template: '{{a}}' }).report.warnings).toEqual([]);
+  });
+
   it('warns of a prompt that a template leaves out', () => {
     const { report, inputs } = readCsv(
       [
