@@ -248,16 +248,20 @@ describe('a worker that was frozen while another did its work', () => {
       await using shop = await openWorkshop();
       const stored = await shop.batch({ rows: 6, perPart: 4 });
       await shop.endRows(stored, { fails: (row) => row === 5 });
-      let frozen = false;
+      let [frozen, thawed] = [false, false];
+      const afterwards: string[] = [];
       const store = withEach(shop.store, async (what) => {
+        if (thawed) afterwards.push(what);
         if (frozen || !what.startsWith('put') || !what.includes(late)) return;
         frozen = true;
         await shop.loseLease(stored.record.id);
         await shop.flusher().tick();
         expect(await shop.states.get(stored.record.id)).toMatchObject({ status: 'completed' });
+        thawed = true;
       });
       await shop.flusher({ store, files: createBatchFiles({ store }) }).tick();
       expect(frozen).toBe(true);
+      expect(afterwards, 'it stops as soon as it can know').toEqual([]);
       if (late === 'results/') {
         // A version that came late lies there, and does not hold.
         const [, ...others] = await shop.keys(resultsPrefix(stored.record.id));

@@ -206,13 +206,14 @@ describe('while a Redis is rebuilt', () => {
   test('who has lost the lock changes nothing any more', async () => {
     await using yard = await openYard();
     const { record, rows } = await storeBatch(yard.store, { rows: 3 });
+    const forgotten = await storeBatch(yard.store);
     let onRead = async () => {};
     const slow: Store = {
       ...yard.store,
       list: (prefix, options) => {
         const listing = yard.store.list(prefix, options);
         return (async function* () {
-          if (prefix === `batches/${record.id}/decisions/`) await onRead();
+          if (prefix === `batches/${forgotten.record.id}/decisions/`) await onRead();
           yield* listing;
         })();
       },
@@ -226,11 +227,14 @@ describe('while a Redis is rebuilt', () => {
       await storeRowImage(yard.store, record.id, rows[2] as Row);
       await other.recovery.ensure();
       await other.states.decide(record.id, decisionOf({ seq: 2, status: 'canceled' }));
+      // It has ended and was forgotten: what was read of it before must not make it run again.
+      await yard.redis.del(`${yard.prefix}batch:${forgotten.record.id}`);
     };
     await frozen.recovery.ensure().catch((error: unknown) => expect(error).toBeInstanceOf(GenerationLostError));
     await frozen.recovery.ensure();
     expect(frozen.generation.current).toBe(other.generation.current);
     expect(await other.states.get(record.id)).toMatchObject({ status: 'canceling', succeeded: 1, decision: 2 });
+    expect(await other.states.get(forgotten.record.id)).toBeUndefined();
     expect(yard.logs.filter(({ msg }) => String(msg).includes('was rebuilt'))).toHaveLength(1);
   });
 
