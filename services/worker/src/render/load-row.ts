@@ -20,6 +20,9 @@ export class RowLostError extends Error {
   }
 }
 
+/** A version may be replaced by a newer one between being named and being read; then both are asked for again. */
+const MOST_READS = 5;
+
 /**
  * Completes a row's job from the store: its input, where its image goes, and what earlier runs of it came to.
  * @throws {StoreError} when the store cannot be read; {@link RowLostError}.
@@ -66,9 +69,14 @@ async function readResult(
   row: number,
   { files, states }: { readonly files: BatchFiles; readonly states: BatchStates },
 ): Promise<RowResult | undefined> {
-  // Redis first: what leaves it meanwhile is in the store by then.
-  const fresh = (await states.results(batch, part)).get(row);
-  if (fresh !== undefined) return fresh;
-  const version = (await states.resultVersions(batch)).get(part);
-  return version === undefined ? undefined : (await files.readResults(batch, part, version))?.get(row);
+  for (let tries = 1; tries <= MOST_READS; tries++) {
+    // Redis first: what leaves it meanwhile is in the store by then.
+    const fresh = (await states.results(batch, part)).get(row);
+    if (fresh !== undefined) return fresh;
+    const version = (await states.resultVersions(batch)).get(part);
+    if (version === undefined) return undefined;
+    const results = await files.readResults(batch, part, version);
+    if (results !== undefined) return results.get(row);
+  }
+  return undefined;
 }
