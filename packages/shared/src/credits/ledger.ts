@@ -187,16 +187,16 @@ export function createLedger({
     },
 
     /**
-     * Whether asking for the balance would teach something exact now: no call is in flight, and something was settled
-     * since it was asked for last (`settled`) or calls are uncertain (`uncertain`).
+     * Whether asking for the balance would teach something exact now: no call is in flight, and it was never asked for,
+     * is doubted, or something was settled since (`settled`), or calls are uncertain (`uncertain`).
      */
     async unread(): Promise<'settled' | 'uncertain' | undefined> {
-      const [inFlight, [seq, probed, uncertain]] = await Promise.all([
+      const [inFlight, [seq, probed, uncertain, doubt]] = await Promise.all([
         redis.zcard(`${prefix}slots`),
-        redis.hmget(`${prefix}credits`, 'seq', 'probed_seq', 'uncertain') as Promise<(string | null)[]>,
+        redis.hmget(`${prefix}credits`, 'seq', 'probed_seq', 'uncertain', 'doubt') as Promise<(string | null)[]>,
       ]);
       if (inFlight > 0) return undefined;
-      if ((seq ?? '0') !== (probed ?? '0')) return 'settled';
+      if ((seq ?? '0') !== probed || doubt !== null) return 'settled';
       return Number(uncertain ?? 0) > 0 ? 'uncertain' : undefined;
     },
 
