@@ -11,7 +11,7 @@ import { resultOf, storeBatch, storeRowImage } from '../support/stored-batch.ts'
 
 export type Stored = Awaited<ReturnType<typeof storeBatch>>;
 
-export const REFUSED: JobError = { code: 'upstream_rejected', detail: 'The upstream refuses it.' };
+const REFUSED: JobError = { code: 'upstream_rejected', detail: 'The upstream refuses it.' };
 
 /** A store in a folder and a Redis that is ready, with rows that end as a worker ends them. Use it with `await using`. */
 export async function openWorkshop() {

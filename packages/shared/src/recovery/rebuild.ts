@@ -92,7 +92,7 @@ export async function rebuild(
 }
 
 /** Whether this is about what one batch's objects hold, not about the store or Redis. */
-export function isDamage(error: unknown): boolean {
+function isDamage(error: unknown): boolean {
   return !(error instanceof StoreError) || error.kind === 'invalid';
 }
 

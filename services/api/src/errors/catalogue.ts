@@ -152,7 +152,7 @@ export const API_ERRORS = {
   redis_replaced: {
     status: 503,
     title: 'Redis replaced',
-    text: 'Redis was emptied or replaced, which was noticed just now. Nothing was changed; ask again.',
+    text: 'Redis was emptied or replaced, and is being rebuilt from the store. Nothing was changed; ask again.',
   },
   store_unavailable: {
     status: 503,
