@@ -153,7 +153,7 @@ describe('a batch all of whose rows have ended', () => {
     expect(manifest?.ended_at).toBe(state?.endedAt);
     const folder = await download(shop, batchFolder(stored.record.id));
     const [command, ...args] = process.platform === 'darwin' ? ['shasum', '-a', '256'] : ['sha256sum'];
-    const { stdout } = await promisify(execFile)(command as string, [...args, '-c', 'SHA256SUMS'], { cwd: folder });
+    const { stdout } = await promisify(execFile)(command as string, [...args, '-c', 'SHA256SUMS.txt'], { cwd: folder });
     expect(stdout.trim().split('\n')).toEqual(
       stored.rows.filter(({ row }) => row !== 6).map(({ key }) => `images/${key}.png: OK`),
     );
@@ -242,7 +242,7 @@ describe('a batch all of whose rows have ended', () => {
 });
 
 describe('a worker that was frozen while another did its work', () => {
-  test.each(['results/', 'SHA256SUMS', 'manifest.json'])(
+  test.each(['results/', 'SHA256SUMS.txt', 'manifest.json'])(
     'changes nothing for the worse when its %s come late',
     async (late) => {
       await using shop = await openWorkshop();

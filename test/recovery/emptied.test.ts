@@ -67,3 +67,28 @@ test('workers killed and Redis emptied at once: a new worker goes on, and pays a
   expect(billed).toBeGreaterThanOrEqual(43);
   expect(billed).toBeLessThanOrEqual(43 + slots);
 }, 180_000);
+
+test("an operator's hold outlives Redis: nothing is rendered until they resume", async () => {
+  await using redis = await startRedisInstance();
+  await using yard = await startInstallation({
+    workers: 1,
+    redisUrl: redis.url,
+    simulator: { latencyMs: 100 },
+    env: { SEGMIND_CONCURRENCY: '4' },
+  });
+  const { id } = await yard.upload(csv(20));
+  await yard.until('some are done', async () => (await yard.batch(id)).counts.succeeded > 3);
+  expect((await yard.call('POST', '/v1/credits/hold', { detail: 'The invoice is being looked at.' })).status).toBe(200);
+  await yard.until('no call is in flight', async () => (await yard.batch(id)).counts.processing === 0);
+  const { succeeded } = (await yard.batch(id)).counts;
+  await flushAll(redis.url);
+
+  await yard.until('the batch is known again', async () => (await yard.call('GET', `/v1/batches/${id}`)).status === 200);
+  const { holds } = await yard.credits();
+  expect(holds).toMatchObject([{ reason: 'operator', detail: 'The invoice is being looked at.' }]);
+  expect(await yard.batch(id)).toMatchObject({ hold: { reason: 'operator' }, counts: { succeeded, processing: 0 } });
+
+  expect((await yard.call('POST', '/v1/credits/resume', {})).status).toBe(200);
+  expect(await yard.batchEnded(id)).toMatchObject({ status: 'completed', counts: { succeeded: 20 } });
+  expect((await yard.upstream.ledger()).billed_count).toBe(20);
+}, 120_000);

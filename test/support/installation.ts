@@ -19,6 +19,8 @@ interface JobView {
   readonly attempts: number;
   readonly uncertain: number;
   readonly cost: number;
+  readonly created_at: string;
+  readonly started_at: string | null;
 }
 
 interface CreditsView {
@@ -56,6 +58,7 @@ export interface RowView {
   readonly attempts: number;
   readonly uncertain: number;
   readonly cost: number;
+  readonly started_at: string | null;
 }
 
 /** An API and workers as processes of their own, with a simulator and a folder or bucket: what a user runs. */

@@ -24,7 +24,7 @@ export const imagesPrefix = (batch: string) => `batches/${batch}/images/`;
 /** Written last: the batch has ended, and this is all of it. */
 export const manifestKey = (batch: string) => `batches/${batch}/manifest.json`;
 /** One line an image, as `sha256sum -c` reads it in the batch's folder. */
-export const checksumsKey = (batch: string) => `batches/${batch}/SHA256SUMS`;
+export const checksumsKey = (batch: string) => `batches/${batch}/SHA256SUMS.txt`;
 /** Stands while the batch has not ended. */
 export const openPrefix = 'open/';
 export const openKey = (batch: string) => `${openPrefix}${batch}`;

@@ -115,7 +115,7 @@ export function createLedger({
 }: {
   readonly redis: Redis;
   readonly prefix: string;
-  readonly generation: Generation;
+  readonly generation: Pick<Generation, 'current'>;
 }) {
   const known = () => ({ generation: generation.current });
   return {

@@ -2,6 +2,8 @@ import type { BatchDecision, BatchRecord } from '../batch/batch.ts';
 import type { BatchFiles } from '../batch/batch-files.ts';
 import { accountsPrefix, openPrefix, parseAccountBatchKey, recordKey, uploadsPrefix } from '../batch/batch-layout.ts';
 import type { BatchStates } from '../batch/batch-states.ts';
+import { createLedger } from '../credits/ledger.ts';
+import { restoreOperatorHold } from '../credits/operator-hold.ts';
 import { uncertainKey } from '../credits/uncertain-note.ts';
 import type { Logger } from '../logger.ts';
 import type { Redis } from '../redis/connect.ts';
@@ -83,6 +85,8 @@ export async function rebuild(
     }
   });
   await listBatches(deps, summary, signal);
+  const ledger = createLedger({ ...deps, generation: { current: lock.token } });
+  if (await restoreOperatorHold({ ledger, store })) logger.warn('an operator holds all work, as before');
   // Of a call whose image was found nothing is uncertain any more.
   const known = notes.map(({ call }) => call).filter((call) => foundCalls.has(call));
   if (known.length > 0) await store.delete(known.map(uncertainKey));

@@ -1,8 +1,10 @@
 import type { Clock } from '@renderyard/shared/clock';
 import type { Config } from '@renderyard/shared/config';
 import type { Ledger } from '@renderyard/shared/credits/ledger';
+import { holdByOperator, resumeByOperator } from '@renderyard/shared/credits/operator-hold';
 import type { JobStore } from '@renderyard/shared/job/job-store';
 import type { TicketQueue } from '@renderyard/shared/job/ticket-queue';
+import type { Store } from '@renderyard/shared/store/store';
 import { Type } from 'typebox';
 import type { App } from '../app-instance.ts';
 import { CreditsSchema } from '../credits/credits-view.ts';
@@ -33,12 +35,13 @@ export function creditsRoutes(
     readonly ledger: Ledger;
     readonly jobs: JobStore;
     readonly queue: TicketQueue;
+    readonly store: Store;
     readonly feedQueue: Feeder;
     readonly config: Config;
     readonly clock: Clock;
   },
 ): void {
-  const { ledger, feedQueue } = deps;
+  const { feedQueue } = deps;
   app.get(
     '/credits',
     { schema: { summary: 'Read the books', response: answers({ 200: CreditsSchema }) } },
@@ -49,10 +52,7 @@ export function creditsRoutes(
     '/credits/hold',
     { schema: { summary: 'Hold all work', body: HoldBody, response: answers({ 200: CreditsSchema }) } },
     async (request) => {
-      await ledger.setHold(
-        'operator',
-        request.body.detail ?? 'An operator holds all work. It goes on when they resume it.',
-      );
+      await holdByOperator(deps, request.body.detail ?? 'An operator holds all work. It goes on when they resume it.');
       return readCredits(deps, request.account);
     },
   );
@@ -63,7 +63,7 @@ export function creditsRoutes(
     async (request) => {
       // Before the hold ends, so that none of them starts.
       const dropped = request.body.backlog === 'drop' ? await dropBacklog(deps, request.account) : 0;
-      await ledger.releaseHold('operator');
+      await resumeByOperator(deps);
       await feedQueue();
       return { ...(await readCredits(deps, request.account)), dropped };
     },
