@@ -167,7 +167,7 @@ export function createApp(deps: AppDeps): App {
       batchActionRoutes(v1, batches);
       batchRowsRoute(v1, { finder, states, files, jobs, viewer });
       batchResultsRoutes(v1, { finder, states, files, store, config, clock });
-      creditsRoutes(v1, { ledger, jobs, queue, feedQueue, config, clock });
+      creditsRoutes(v1, { ledger, jobs, queue, store, feedQueue, config, clock });
       modelsRoutes(v1);
       done();
     },
