@@ -26,7 +26,7 @@ export function createFolders(root: string): Folders {
       await mkdir(folder).catch(unless('EEXIST'));
       await folders.sync(parent);
     },
-    exists: async (folder) => {
+    exists: whileItRuns(async (folder) => {
       const real = await realpath(folder).catch(unless('ENOENT', 'ENOTDIR'));
       if (real === undefined) return false;
       // Names are compared in form C because HFS+ gives them back in form D.
@@ -36,15 +36,15 @@ export function createFolders(root: string): Folders {
           `The directory store does not follow symbolic links, but ${folder} leads to ${real}. Move the files into ${root}, or let DATA_DIR itself be the link.`,
         );
       return true;
-    },
-    sync: async (folder) => {
+    }),
+    sync: inTurns(async (folder) => {
       const handle = await open(folder, 'r').catch(unless('ENOENT'));
       try {
         await handle?.sync();
       } finally {
         await handle?.close();
       }
-    },
+    }),
     prune: async (folder) => {
       for (let at = folder; at !== root && at.startsWith(root); at = dirname(at)) {
         const removed = await rmdir(at).then(
@@ -56,6 +56,45 @@ export function createFolders(root: string): Folders {
     },
   };
   return folders;
+}
+
+/** Who asks while the same is being looked up gets that answer: it could as well have changed right after it came. */
+function whileItRuns<T>(look: (folder: string) => Promise<T>): (folder: string) => Promise<T> {
+  const running = new Map<string, Promise<T>>();
+  return (folder) => {
+    let answer = running.get(folder);
+    if (answer === undefined) {
+      answer = look(folder).finally(() => running.delete(folder));
+      running.set(folder, answer);
+    }
+    return answer;
+  };
+}
+
+/** Who asks while the same runs gets the next run, with all others who do: it begins after what they have done. */
+function inTurns(work: (folder: string) => Promise<void>): (folder: string) => Promise<void> {
+  const running = new Map<string, Promise<void>>();
+  const next = new Map<string, Promise<void>>();
+  const run = (folder: string) => {
+    const done = work(folder).finally(() => running.delete(folder));
+    running.set(folder, done);
+    return done;
+  };
+  return (folder) => {
+    const current = running.get(folder);
+    if (current === undefined) return run(folder);
+    let after = next.get(folder);
+    if (after === undefined) {
+      after = current
+        .catch(() => undefined)
+        .then(() => {
+          next.delete(folder);
+          return run(folder);
+        });
+      next.set(folder, after);
+    }
+    return after;
+  };
 }
 
 /** The error for a directory store that was there and is not any more, such as that of a disk no longer mounted. */

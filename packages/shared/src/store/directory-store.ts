@@ -3,7 +3,7 @@ import { lstat, open, readFile, unlink } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { addAbortSignal } from 'node:stream';
 import { type Clock, systemClock } from '../clock.ts';
-import { toDirectoryError } from './directory-error.ts';
+import { systemCode, toDirectoryError } from './directory-error.ts';
 import { rootMissing, unless } from './directory-folders.ts';
 import { listKeys } from './directory-listing.ts';
 import { openObject, readInfo, summariesOf } from './directory-read.ts';
@@ -67,8 +67,13 @@ export function createDirectoryStore(options: DirectoryStoreOptions): Store {
     assertHeaders(options);
     encodeMetadata(options.metadata ?? {});
     return attempt(`Storing ${key}`, signal, async (root) => {
-      if (!(await root.isThere())) throw rootMissing(root.path);
-      return createObject(root, key, body, options, signal);
+      try {
+        return await createObject(root, key, body, options, signal);
+      } catch (error) {
+        // Without its disk the store has no folder for what is being written.
+        if (systemCode(error) === 'ENOENT') await missing(root);
+        throw error;
+      }
     });
   };
 

@@ -24,8 +24,9 @@ export async function createObject(
 ): Promise<'stored' | 'exists'> {
   const path = root.objectPath(key);
   const ifAbsent = options.ifAbsent ?? false;
-  // Only to save the work: what decides is whether the file can be linked.
-  if (ifAbsent && (await lstat(path).catch(unless('ENOENT'))) !== undefined) return 'exists';
+  // Only to save the work of a large body: what decides is whether the file can be linked.
+  if (ifAbsent && !(body instanceof Uint8Array) && (await lstat(path).catch(unless('ENOENT'))) !== undefined)
+    return 'exists';
   const temp = root.tempPath('object');
   const tempSidecar = root.tempPath('sidecar');
   let sidecarPath: string | undefined;
