@@ -24,7 +24,7 @@ export type BatchBench = Awaited<ReturnType<typeof openBatchBench>>;
 type Files = ReturnType<typeof createBatchFiles>;
 
 /** What a test says of a row; the rest is made up. */
-export interface GivenRow extends Partial<Omit<RowRecord, 'row' | 'values'>> {
+interface GivenRow extends Partial<Omit<RowRecord, 'row' | 'values'>> {
   readonly values: readonly unknown[];
 }
 
