@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { startApi } from '@renderyard/api/start-api';
 import { systemClock } from '@renderyard/shared/clock';
 import { readConfig } from '@renderyard/shared/config';
@@ -65,7 +66,8 @@ export async function openApi({
   const prefix = keyPrefix(name);
   const redis = connectRedis(redisUrl, 'worker', logger);
   const generation = createGeneration(redis, prefix);
-  await generation.join();
+  // The API itself makes a new Redis ready; it may take longer than its start.
+  while ((await generation.find()) === 'missing') await sleep(20);
   const jobs = createJobStore({ redis, prefix, generation });
   const ledger = createLedger({ redis, prefix, generation });
   const queue = createTicketQueue({ redis, prefix: queuePrefix(name) });

@@ -1,7 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import { newId } from '@renderyard/shared/ids';
 import { describe, expect, test } from 'vitest';
-import { type BatchApi, CSV, openBatchApi } from './uploading.ts';
+import { type BatchApi, CSV, openBatchApi, sharedBatchApi } from './uploading.ts';
+
+const shared = sharedBatchApi();
 
 const act = (api: BatchApi, id: string, action: string, headers: Record<string, string> = {}) =>
   api.post(`/v1/batches/${id}/${action}`, undefined, headers);
@@ -15,7 +17,7 @@ async function fail(api: BatchApi, id: string, rows: number) {
 
 describe('pause and resume', () => {
   test('hold a batch and let it go on, in the store and in Redis', async () => {
-    await using api = await openBatchApi();
+    const api = shared();
     const { id } = await api.make();
     const paused = await act(api, id, 'pause');
     expect(paused).toMatchObject({
@@ -37,7 +39,7 @@ describe('pause and resume', () => {
   });
 
   test('of many at once each sees what the one before it decided', async () => {
-    await using api = await openBatchApi();
+    const api = shared();
     const { id } = await api.make();
     const answers = await Promise.all(Array.from({ length: 6 }, () => act(api, id, 'pause')));
     expect(answers.map(({ status }) => status).sort()).toEqual([200, 409, 409, 409, 409, 409]);
@@ -57,7 +59,7 @@ describe('pause and resume', () => {
   });
 
   test('a decision that never reached Redis comes into force with the next', async () => {
-    await using api = await openBatchApi();
+    const api = shared();
     const { id } = await api.make();
     const last = await api.files.readDecision(id);
     if (last === undefined) throw new Error('no decision');
@@ -67,7 +69,7 @@ describe('pause and resume', () => {
   });
 
   test('a batch that paused itself stays so when something else is decided, and resume goes on', async () => {
-    await using api = await openBatchApi();
+    const api = shared();
     const { id } = await api.make();
     const hold = { reason: 'batch_failing', since: 1, detail: 'They all fail.' };
     await api.redis.hset(`${api.prefix}batch:${id}`, { status: 'paused', hold: JSON.stringify(hold) });
@@ -103,7 +105,7 @@ describe('cancel', () => {
   });
 
   test('repeated with its key after it broke off it is done', async () => {
-    await using api = await openBatchApi();
+    const api = shared();
     const { id } = await api.make();
     const key = randomBytes(8).toString('hex');
     await act(api, id, 'cancel', { 'idempotency-key': key });
@@ -120,13 +122,13 @@ describe('cancel', () => {
 
 describe('retry', () => {
   test('has the failed rows of a running batch rendered again', async () => {
-    await using api = await openBatchApi();
+    const api = shared();
     const { id } = await api.make('prompt\na\nb\nc\n');
     expect(await act(api, id, 'retry')).toMatchObject(refused('batch_not_retryable'));
     await fail(api, id, 2);
     const retried = await act(api, id, 'retry');
     expect(retried).toMatchObject({
-      status: 200,
+      status: 202,
       json: { status: 'running', runs: 1, counts: { failed: 0, queued: 3 } },
     });
     expect(await api.files.readDecision(id)).toMatchObject({ seq: 2, runs: 1 });
@@ -139,7 +141,7 @@ describe('retry', () => {
     if (where === 'the store alone knows it') await api.forget(id);
     const retried = await act(api, id, 'retry');
     expect(retried).toMatchObject({
-      status: 200,
+      status: 202,
       json: { status: 'running', runs: 1, cost: 0.06, counts: { succeeded: 1, failed: 0, queued: 2 } },
     });
     expect(await api.keys('open/')).toEqual([`open/${id}`]);
@@ -148,7 +150,7 @@ describe('retry', () => {
   });
 
   test('a retry whose second step failed is made up for by the next decision', async () => {
-    await using api = await openBatchApi();
+    const api = shared();
     const { id } = await api.make('prompt\na\nb\nc\n');
     await api.end(id, { failed: 2 });
     const last = await api.files.readDecision(id);
@@ -161,7 +163,7 @@ describe('retry', () => {
   });
 
   test('an ended batch without failed rows has nothing to retry, resume, pause or cancel', async () => {
-    await using api = await openBatchApi();
+    const api = shared();
     const { id } = await api.make();
     await api.end(id);
     expect(await act(api, id, 'retry')).toMatchObject(refused('batch_not_retryable'));
@@ -178,7 +180,7 @@ describe('a PATCH', () => {
     });
 
   test('changes name, budget and metadata, and leaves the rest', async () => {
-    await using api = await openBatchApi();
+    const api = shared();
     const { id } = await api.make(CSV, { query: { name: 'old', metadata: '{"a":1}' } });
     expect(await patch(api, id, { budget: 3.5 })).toMatchObject({
       status: 200,
@@ -193,7 +195,7 @@ describe('a PATCH', () => {
   });
 
   test('raises the budget that a batch stopped at, and it goes on', async () => {
-    await using api = await openBatchApi();
+    const api = shared();
     const { id } = await api.make(CSV, { query: { budget: '0.02' } });
     const hold = { reason: 'batch_budget', since: 1, detail: 'Used up.' };
     await api.redis.hset(`${api.prefix}batch:${id}`, {
@@ -223,7 +225,7 @@ describe('a PATCH', () => {
   });
 
   test('tells all that is wrong', async () => {
-    await using api = await openBatchApi();
+    const api = shared();
     const { id } = await api.make();
     const { status, json } = await patch(api, id, {
       name: 7,

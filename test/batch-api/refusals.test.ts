@@ -1,17 +1,13 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type BatchApi, CSV, form, openBatchApi } from './uploading.ts';
+import { describe, expect, test } from 'vitest';
+import { CSV, form, sharedBatchApi } from './uploading.ts';
 
-let api: BatchApi;
-beforeAll(async () => {
-  api = await openBatchApi();
-});
-afterAll(() => api?.[Symbol.asyncDispose]());
-
+const shared = sharedBatchApi();
 const places = (json: { errors: { pointer: string; code: string }[] }) =>
   Object.fromEntries(json.errors.map(({ pointer, code }) => [pointer, code]));
 
 describe('options', () => {
   test('everything that is wrong with the query is told at once', async () => {
+    const api = shared();
     const { status, json } = await api.upload(CSV, {
       query: {
         name: 'two\nlines',
@@ -49,6 +45,7 @@ describe('options', () => {
   });
 
   test('options beside items have their place in the body', async () => {
+    const api = shared();
     const body = { items: [{ prompt: 'x' }], budget: 'much', defaults: { steps: 5 }, metadata: 7, webhook: 'x' };
     const { status, json } = await api.upload(JSON.stringify(body), { type: 'application/json' });
     expect([status, json.code]).toEqual([400, 'invalid_request']);
@@ -61,11 +58,13 @@ describe('options', () => {
   });
 
   test('fields of a form have theirs, and empty ones are left out', async () => {
+    const api = shared();
     const { status, json } = await api.upload(form(CSV, { budget: 'much', colour: 'red', name: '' }));
     expect([status, places(json)]).toEqual([400, { '/budget': 'invalid_format', '/colour': 'unknown_field' }]);
   });
 
   test('a JSON file in a form brings its own', async () => {
+    const api = shared();
     const file = JSON.stringify({
       items: [{ text: 'A fox' }],
       columns: { prompt: 'text' },
@@ -77,6 +76,7 @@ describe('options', () => {
   });
 
   test('an option is given once, in the query or in the body', async () => {
+    const api = shared();
     const both = await api.upload(form(CSV, { name: 'a' }), { query: { name: 'b' } });
     expect([both.status, places(both.json)]).toEqual([400, { '/name': 'duplicate_name' }]);
     const twice = await api.call('POST', '/v1/batches?name=a&name=b', {
@@ -87,6 +87,7 @@ describe('options', () => {
   });
 
   test('columns may be pairs or an object', async () => {
+    const api = shared();
     const body = 'text,look\nA fox,15\n';
     for (const columns of ['prompt:text,steps:look', '{"prompt":"text","steps":"look"}']) {
       const { json } = await api.upload(body, { query: { columns, dry_run: 'true' } });
@@ -105,21 +106,25 @@ describe('uploads', () => {
     ['application/json', '{"rows":[]}', 400, 'no_items'],
     ['multipart/form-data; boundary=x', '--y--', 400, 'invalid_multipart'],
   ])('%s with %j is refused', async (type, body, status, code) => {
+    const api = shared();
     const answer = await api.upload(body, { type });
     expect([answer.status, answer.json.code]).toEqual([status, code]);
   });
 
   test('an unknown content encoding is refused', async () => {
+    const api = shared();
     const answer = await api.upload(CSV, { headers: { 'content-encoding': 'br' } });
     expect([answer.status, answer.json.code]).toEqual([415, 'unsupported_encoding']);
   });
 
   test('a request without a body is refused', async () => {
+    const api = shared();
     const answer = await api.call('POST', '/v1/batches');
     expect([answer.status, answer.json.code]).toEqual([415, 'unsupported_format']);
   });
 
   test('the place of what is wrong is told', async () => {
+    const api = shared();
     const { json } = await api.upload('prompt\n"never closed\n');
     expect(json).toMatchObject({ code: 'unclosed_quote', errors: [{ line: 2, code: 'unclosed_quote' }] });
   });
@@ -129,6 +134,7 @@ describe('rows', () => {
   const SOME = 'prompt,steps\nA fox,20\nA hen,5\n,20\n';
 
   test('with on_invalid=reject one bad row is enough, and the problem has the report', async () => {
+    const api = shared();
     const { status, json } = await api.upload(SOME, { query: { on_invalid: 'reject' } });
     expect([status, json.code]).toEqual([422, 'rows_rejected']);
     expect(json.detail).toContain('2 of 3 rows are not valid');
@@ -142,12 +148,14 @@ describe('rows', () => {
   });
 
   test('without a row that can be rendered there is no batch', async () => {
+    const api = shared();
     const { status, json } = await api.upload('prompt,steps\nA fox,5\n');
     expect([status, json.code]).toEqual([422, 'no_rows']);
     expect(json.errors).toMatchObject([{ line: 2, column: 'steps' }]);
   });
 
   test('the good rows are taken without the bad ones', async () => {
+    const api = shared();
     const made = await api.make(SOME);
     expect(made.counts).toMatchObject({ total: 1, rejected: 2, queued: 1 });
     expect(await api.keys(`batches/${made.id}/rejected/`)).toHaveLength(1);
@@ -155,6 +163,7 @@ describe('rows', () => {
 });
 
 test('of all that was refused nothing is left in the store', async () => {
+  const api = shared();
   const keys = await api.keys();
   const made = (await api.get('/v1/batches')).json.data.map(({ id }: { id: string }) => id);
   expect(keys.filter((key) => !made.some((id: string) => key.includes(id)))).toEqual([]);

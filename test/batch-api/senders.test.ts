@@ -27,15 +27,15 @@ async function openSender(api: BatchApi) {
 }
 
 const begun = (api: BatchApi) =>
-  vi.waitFor(async () => expect(await api.keys('uploads/')).toHaveLength(1), { timeout: 10_000 });
-const nothing = (api: BatchApi) => vi.waitFor(async () => expect(await api.keys()).toEqual([]), { timeout: 10_000 });
+  vi.waitFor(async () => expect(await api.keys('uploads/')).toHaveLength(1), { timeout: 20_000 });
+const nothing = (api: BatchApi) => vi.waitFor(async () => expect(await api.keys()).toEqual([]), { timeout: 20_000 });
 
 test('a sender that goes away in the middle makes no batch, and leaves nothing', async () => {
   await using api = await openBatchApi();
   const sender = await openSender(api);
   sender.send(HEAD + chunk(`prompt\n${'A fox\n'.repeat(3000)}`));
   await begun(api);
-  await vi.waitFor(async () => expect((await api.keys('batches/')).length).toBeGreaterThan(0), { timeout: 10_000 });
+  await vi.waitFor(async () => expect((await api.keys('batches/')).length).toBeGreaterThan(0), { timeout: 20_000 });
   sender.leave();
   await nothing(api);
   expect((await api.get('/v1/batches')).json.data).toEqual([]);

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { gzipSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
-import { CSV, form, openBatchApi } from './uploading.ts';
+import { CSV, form, openBatchApi, sharedBatchApi } from './uploading.ts';
 
 const JSON_ITEMS = [
   { id: 'fox', prompt: 'A fox', steps: 20 },
@@ -59,6 +59,8 @@ test('a CSV becomes a batch, which lies in the store with all that belongs to it
 });
 
 describe('the same rows come to the same batch', () => {
+  const shared = sharedBatchApi();
+
   test.each([
     ['as TSV', CSV.replaceAll(',', '\t'), { type: 'text/tab-separated-values' }],
     ['as NDJSON', JSON_ITEMS.map((item) => JSON.stringify(item)).join('\n'), { type: 'application/x-ndjson' }],
@@ -69,7 +71,7 @@ describe('the same rows come to the same batch', () => {
     ['as a form with a compressed file', form(gzipSync(CSV), {}, 'prompts.csv.gz'), {}],
     ['compressed', gzipSync(CSV), { headers: { 'content-encoding': 'gzip' } }],
   ] as const)('%s', async (_name, body, options) => {
-    await using api = await openBatchApi();
+    const api = shared();
     const { status, json } = await api.upload(body, options);
     expect([status, json.detail]).toEqual([202, undefined]);
     const record = await api.files.readRecord(json.id);

@@ -2,6 +2,7 @@ import { createBatchFiles } from '@renderyard/shared/batch/batch-files';
 import { createBatchStates } from '@renderyard/shared/batch/batch-states';
 import { createGeneration } from '@renderyard/shared/redis/generation';
 import { openStore } from '@renderyard/shared/store/open-store';
+import { afterAll, beforeAll } from 'vitest';
 import { type Answer, type Api, openApi } from '../api/running-api.ts';
 
 export const CSV = 'id,prompt,steps\nfox,A fox,20\nhen,A hen,\n';
@@ -11,7 +12,7 @@ export async function openBatchApi(options: Parameters<typeof openApi>[0] = {}) 
   const api = await openApi(options);
   const store = openStore({ ...api.config, publicUrl: api.url, signingKey: new Uint8Array(32) });
   const generation = createGeneration(api.redis, api.prefix);
-  await generation.join();
+  await generation.find();
   const files = createBatchFiles({ store });
   const states = createBatchStates({ redis: api.redis, prefix: api.prefix, generation });
   return {
@@ -81,6 +82,19 @@ export async function openBatchApi(options: Parameters<typeof openApi>[0] = {}) 
   };
 }
 export type BatchApi = Awaited<ReturnType<typeof openBatchApi>>;
+
+/** One API for all tests of a file, for those that look only at what they made themselves. */
+export function sharedBatchApi(): () => BatchApi {
+  let api: BatchApi | undefined;
+  beforeAll(async () => {
+    api = await openBatchApi();
+  });
+  afterAll(() => api?.[Symbol.asyncDispose]());
+  return () => {
+    if (api === undefined) throw new Error('The shared API is there while tests run.');
+    return api;
+  };
+}
 
 export interface UploadOptions {
   readonly type?: string;

@@ -57,7 +57,7 @@ export function estimate(need: Need, means: Means): Estimate {
   };
 }
 
-/** How long one call is taken to last before any was seen: about what the default model's image of 30 steps takes. */
+/** How long one call is taken to last before any was seen: a guess, which counts only where there are few slots. */
 const GUESSED_CALL_SECONDS = 12;
 
 /** Which bound is met first, and how many rows a minute that allows. */

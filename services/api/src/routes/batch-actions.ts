@@ -10,18 +10,13 @@ import { JobParams } from './job-params.ts';
 import { answers } from './responses.ts';
 
 const NoBody = Type.Object({}, { additionalProperties: false });
-const ACTIONS: readonly {
-  readonly name: string;
-  readonly summary: string;
-  readonly change: (again: boolean) => Change;
-}[] = [
+const ACTIONS = [
   { name: 'pause', summary: 'Pause a batch', change: pause },
   { name: 'resume', summary: 'Resume a batch', change: resume },
   { name: 'cancel', summary: 'Cancel a batch', change: cancel },
-  { name: 'retry', summary: 'Retry the failed rows of a batch', change: retry },
-];
+] as const;
 
-/** `POST /v1/batches/{id}/pause`, `/resume`, `/cancel`, `/retry`: the batch as it is afterwards, or 409. */
+/** `POST /v1/batches/{id}/pause`, `/resume`, `/cancel` and `/retry`: the batch as it is afterwards, or 409. */
 export function batchActionRoutes(app: App, deps: DecideDeps & { readonly viewer: BatchViewer }): void {
   const act = async (request: FastifyRequest, id: string, change: (again: boolean) => Change) => {
     request.record.batch_id = id.slice(0, 40);
@@ -34,4 +29,20 @@ export function batchActionRoutes(app: App, deps: DecideDeps & { readonly viewer
       { schema: { summary, params: JobParams, body: NoBody, response: answers({ 200: BatchSchema }) } },
       async (request) => act(request, request.params.id, change),
     );
+
+  app.post(
+    '/batches/:id/retry',
+    {
+      schema: {
+        summary: 'Retry the failed rows of a batch',
+        params: JobParams,
+        body: NoBody,
+        response: answers({ 202: BatchSchema }),
+      },
+    },
+    async (request, reply) => {
+      const view = await act(request, request.params.id, retry);
+      return reply.code(202).header('location', view.urls.self).send(view);
+    },
+  );
 }
