@@ -13,7 +13,7 @@ import type { Store } from '@renderyard/shared/store/store';
 import { makeTemporaryFolder } from '../support/temporary-folder.ts';
 
 export const BATCH = 'bat_00000000000000000000000000';
-export const LIMITS = { mostBytes: 64 * 1024 * 1024, mostRows: 100_000, mostRowBytes: 65_536 };
+const LIMITS = { mostBytes: 64 * 1024 * 1024, mostRows: 100_000, mostRowBytes: 65_536 };
 
 /** A line of a rejected part. */
 export interface RejectedLine {
