@@ -311,6 +311,19 @@ describe('a retry', () => {
     expect(bench.rowsOf(await bench.jobs.takeTickets(10), id)).toEqual([1, 2, 3]);
   });
 
+  it('leaves rows due that were given back', async () => {
+    await using bench = await openBatchBench();
+    await bench.balance(100 * COST);
+    const id = await bench.open(3);
+    const [first, second] = await bench.jobs.takeTickets(2);
+    if (!first || !second) throw new Error('few tickets');
+    await bench.renderAll([second], 'fail');
+    await bench.decide(id, { status: 'paused' });
+    expect(await bench.claim(first)).toBe('void');
+    await bench.decide(id, { status: 'running', runs: 1 });
+    expect(bench.rowsOf(await bench.jobs.takeTickets(10), id)).toEqual([1, 2, 3]);
+  });
+
   it('twice before anything is fed keeps the row due once', async () => {
     await using bench = await openBatchBench();
     await bench.balance(100 * COST);

@@ -196,16 +196,23 @@ describe('a batch ends', () => {
   it('as canceled not before its last call in flight has', async () => {
     const { bench, id } = await open(3);
     await using _ = bench;
-    const [ticket] = await bench.jobs.takeTickets(1);
-    if (ticket === undefined) throw new Error('no ticket');
-    const call = await bench.begin(ticket);
+    const [ticket, second] = await bench.jobs.takeTickets(2);
+    if (ticket === undefined || second === undefined) throw new Error('few tickets');
+    const [call, other] = [await bench.begin(ticket), await bench.begin(second)];
     await bench.decide(id, { status: 'canceled' });
     expect(await bench.states.takeFlush(FLUSH_LEASE_MS)).toBeUndefined();
+    await bench.endRow(other);
+    await bench.pass(FLUSH_AFTER_MS);
+    const early = await take(bench);
+    expect(early).toMatchObject({ status: 'canceling', ending: false, parts: [{ part: 0 }] });
+    await bench.writeParts(early);
+    expect(await bench.states.complete(early, 1)).toBe(false);
+    await bench.states.endFlush(early);
     await bench.endRow(call);
     const flush = await take(bench);
     expect(flush).toMatchObject({ status: 'canceling', ending: true });
     await bench.writeParts(flush);
     expect(await bench.states.complete(flush, 1)).toBe(true);
-    expect(await bench.state(id)).toMatchObject({ status: 'canceled', succeeded: 1, canceled: 2 });
+    expect(await bench.state(id)).toMatchObject({ status: 'canceled', succeeded: 2, canceled: 1 });
   });
 });

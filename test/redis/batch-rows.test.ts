@@ -249,6 +249,16 @@ describe('a row', () => {
     await expectBatchesInOrder(bench, [held, other]);
   });
 
+  it('that is given back has its batch fed again, also where all its rows had been fed', async () => {
+    await using bench = await openBatchBench();
+    const id = await bench.open(1);
+    const [ticket] = await bench.jobs.takeTickets(10);
+    if (ticket === undefined) throw new Error('no ticket');
+    expect(await bench.redis.exists(`${bench.prefix}feeding`)).toBe(0);
+    await bench.jobs.record({ job: ticket.job, row: { part: 0 }, status: 'parked' }, TRIAL_MS);
+    expect(bench.rowsOf(await bench.jobs.takeTickets(10), id)).toEqual([1]);
+  });
+
   it('is found by its id, and is gone when it has ended', async () => {
     await using bench = await openBatchBench();
     await bench.balance(100 * COST);
