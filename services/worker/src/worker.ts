@@ -9,6 +9,11 @@ import type { Ending } from './render/ending.ts';
 const NEVER_FAILS = 1_000_000_000;
 /** Tickets come at this share of the mean distance between calls. */
 const TICKET_SHARE = 0.9;
+/**
+ * At rates of more than one ticket in so many milliseconds, several may come at once: each that comes too early costs
+ * another question to the queue, and the ledger keeps the pace in any case.
+ */
+const LEAST_BETWEEN_MS = 5;
 /** The queue repeats its errors many times a second while Redis is away; one in this time is told. */
 const SAME_ERROR_MS = 10_000;
 /** After an error of our own a ticket is looked at again so much later, in milliseconds. */
@@ -74,9 +79,7 @@ export function createTicketWorker(options: {
       prefix: options.prefix,
       concurrency: options.concurrency,
       autorun: false,
-      // Tickets come a little sooner than their calls are due: the pace is decided by the ledger, and two pacers of the
-      // same rate in a row would add up their delays.
-      limiter: { max: 1, duration: Math.max(1, Math.floor((60_000 / options.perMinute) * TICKET_SHARE)) },
+      limiter: ticketPace(options.perMinute),
       lockDuration: options.lockMs,
       stalledInterval: Math.max(1000, Math.floor(options.lockMs / 4)),
       maxStalledCount: NEVER_FAILS,
@@ -105,4 +108,14 @@ export function createTicketWorker(options: {
       return active.size;
     },
   };
+}
+
+/**
+ * Tickets come a little sooner than their calls are due: the pace is decided by the ledger, and two pacers of the same
+ * rate in a row would add up their delays.
+ */
+function ticketPace(perMinute: number): { readonly max: number; readonly duration: number } {
+  const mean = (60_000 / perMinute) * TICKET_SHARE;
+  const max = Math.max(1, Math.ceil(LEAST_BETWEEN_MS / mean));
+  return { max, duration: Math.max(1, Math.floor(max * mean)) };
 }
