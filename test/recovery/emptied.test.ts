@@ -83,7 +83,10 @@ test("an operator's hold outlives Redis: nothing is rendered until they resume",
   const { succeeded } = (await yard.batch(id)).counts;
   await flushAll(redis.url);
 
-  await yard.until('the batch is known again', async () => (await yard.call('GET', `/v1/batches/${id}`)).status === 200);
+  await yard.until(
+    'the batch is known again',
+    async () => (await yard.call('GET', `/v1/batches/${id}`)).status === 200,
+  );
   const { holds } = await yard.credits();
   expect(holds).toMatchObject([{ reason: 'operator', detail: 'The invoice is being looked at.' }]);
   expect(await yard.batch(id)).toMatchObject({ hold: { reason: 'operator' }, counts: { succeeded, processing: 0 } });

@@ -36,7 +36,7 @@ interface CreditsView {
 }
 
 /** What of a batch's representation the flows look at. */
-export interface BatchView {
+interface BatchView {
   readonly id: string;
   readonly status: string;
   readonly hold: { readonly reason: string; readonly detail: string } | null;
@@ -49,7 +49,7 @@ export interface BatchView {
 }
 
 /** A line of results.ndjson, as far as the flows look at it. */
-export interface RowView {
+interface RowView {
   readonly row: number;
   readonly status: string;
   readonly input: Readonly<Record<string, unknown>> & { readonly prompt: string };
