@@ -1,53 +1,13 @@
 import type { BatchDecision } from '@renderyard/shared/batch/batch';
 import type { Flush } from '@renderyard/shared/batch/batch-states';
-import { parseRowJobId } from '@renderyard/shared/batch/row';
+import { parseRowJobId, rowJobId } from '@renderyard/shared/batch/row';
 import type { RowResult } from '@renderyard/shared/batch/row-result';
 import { LEASE_MS } from '@renderyard/shared/credits/ledger';
-import type { RowEnd, Settlement, Ticket } from '@renderyard/shared/job/job-store';
+import type { Ticket } from '@renderyard/shared/job/job-store';
 import { expect } from 'vitest';
-import { type BatchBench, bitsOf, ERROR, FLUSH_AFTER_MS, FLUSH_LEASE_MS, rowsIn } from './batch-bench.ts';
+import { type BatchBench, bitsOf, FLUSH_AFTER_MS, FLUSH_LEASE_MS } from './batch-bench.ts';
+import { createBatchModel, IMAGE, isRow, type ModelCall, OUTCOMES } from './batch-model.ts';
 import { COST, MODEL, TRIAL_MS } from './bench.ts';
-
-interface ModelCall {
-  readonly id: string;
-  readonly job: string;
-  readonly estimate: number;
-  /** How it ends, if its worker lives to tell: whoever tells it again tells the same. */
-  readonly outcome: Telling;
-  /** What it has cost its job by what was told of it so far. */
-  charged: number;
-  told: 'nothing' | 'uncertain' | 'all';
-}
-
-interface Telling {
-  readonly status: 'succeeded' | 'failed' | 'queued' | 'parked';
-  readonly settlement: Settlement;
-  readonly counted?: boolean;
-}
-
-const OUTCOMES: readonly Telling[] = [
-  { status: 'succeeded', settlement: { kind: 'spent', cost: COST } },
-  { status: 'succeeded', settlement: { kind: 'spent', cost: undefined } },
-  { status: 'succeeded', settlement: { kind: 'spent', cost: COST / 2 } },
-  { status: 'failed', settlement: { kind: 'released' } },
-  { status: 'failed', settlement: { kind: 'spent', cost: COST / 2 } },
-  { status: 'failed', settlement: { kind: 'uncertain', how: 'cut' } },
-  { status: 'queued', settlement: { kind: 'uncertain', how: 'cut' } },
-  { status: 'queued', settlement: { kind: 'released' } },
-  { status: 'queued', settlement: { kind: 'released' }, counted: false },
-  { status: 'parked', settlement: { kind: 'released' }, counted: false },
-];
-
-const IMAGE = OUTCOMES[0] as Telling;
-
-/** What must be true of a row, by what was done with it. */
-interface ModelRow {
-  attempts: number;
-  uncertain: number;
-  cost: number;
-  /** It ended, and no retry was asked for since. */
-  ended: 'succeeded' | 'failed' | undefined;
-}
 
 interface Written {
   readonly flush: Flush;
@@ -63,63 +23,16 @@ export function createBatchActors(bench: BatchBench) {
   const batches: string[] = [];
   const singles: string[] = [];
   const tickets: Ticket[] = [];
-  const calls: ModelCall[] = [];
+  const model = createBatchModel(bench);
+  const { calls, rows, rowOf, tell, expectAllWritten } = model;
   const flushes: Flush[] = [];
   const read: Written[] = [];
   const old: [string, BatchDecision][] = [];
-  const rows = new Map<string, ModelRow>();
   let versions = 0;
   const pick = <T>(list: readonly T[], n: number): T | undefined => list[n % Math.max(list.length, 1)];
-  const rowOf = (job: string): ModelRow => {
-    const row = rows.get(job) ?? { attempts: 0, uncertain: 0, cost: 0, ended: undefined };
-    rows.set(job, row);
-    return row;
-  };
-  const isRow = (job: string) => parseRowJobId(job) !== undefined;
-
   async function decide(id: string, change: Partial<BatchDecision>): Promise<void> {
     old.push([id, bench.decision(id)]);
     await bench.decide(id, change);
-  }
-
-  /** Records the end of a call, and notes what must have come of it. */
-  async function tell(call: ModelCall, telling: Telling): Promise<void> {
-    const { settlement } = telling;
-    const uncertain = settlement.kind === 'uncertain';
-    const known = (await bench.redis.exists(`${bench.prefix}job:${call.job}`)) === 1;
-    const row: RowEnd | undefined = isRow(call.job) ? await bench.rowEnd(call.job) : undefined;
-    const answer = await bench.end(call, {
-      ...telling,
-      row,
-      ...(telling.status === 'failed' ? { error: ERROR } : {}),
-      ...(uncertain ? { uncertain: 'limited' as const } : {}),
-    });
-    const charge = settlement.kind === 'spent' ? (settlement.cost ?? call.estimate) : uncertain ? call.estimate : 0;
-    const before = call.charged;
-    if (call.told === 'nothing' || (call.told === 'uncertain' && !uncertain)) {
-      call.charged = charge;
-      call.told = uncertain ? 'uncertain' : 'all';
-    }
-    if (!isRow(call.job)) return;
-    const model = rowOf(call.job);
-    if (known) model.cost += call.charged - before;
-    if (answer.late) return;
-    if (uncertain) model.uncertain++;
-    if (telling.counted === false) model.attempts--;
-    if (answer.status === 'succeeded' || answer.status === 'failed') await expectEnd(call.job, answer.status);
-  }
-
-  async function expectEnd(job: string, status: 'succeeded' | 'failed'): Promise<void> {
-    const model = rowOf(job);
-    expect(model.ended, `${job} has ended before, and ends again`).toBeUndefined();
-    model.ended = status;
-    const { batch, row } = parseRowJobId(job) ?? { batch: '', row: 0 };
-    const { attempts, uncertain, cost } = (await bench.results(batch)).get(row) ?? {};
-    expect({ attempts, uncertain, cost }, `the result of ${job}`).toEqual({
-      attempts: model.attempts,
-      uncertain: model.uncertain,
-      cost: model.cost,
-    });
   }
 
   const steps = {
@@ -160,14 +73,34 @@ export function createBatchActors(bench: BatchBench) {
       const verdict = await bench.ask(job, { call: id, worker: id, slots: 4 + (n % 3) });
       if (verdict.verdict !== 'go') return;
       if (isRow(job)) {
-        const model = rowOf(job);
-        expect(model.ended, `a call was granted for ${job}, which has ended`).toBeUndefined();
+        const row = rowOf(job);
+        expect(row.ended, `a call was granted for ${job}, which has ended`).toBeUndefined();
         const { batch } = parseRowJobId(job) ?? { batch: '' };
         expect((await bench.state(batch)).status).toBe('running');
-        model.attempts++;
+        row.attempts++;
       }
       const outcome = pick(OUTCOMES, n >> 1) ?? IMAGE;
       calls.push({ id, job, estimate: verdict.estimate, outcome, charged: 0, told: 'nothing' });
+    },
+    /** A call that an emptied Redis had granted comes to its end, perhaps again. */
+    async adopt(n: number) {
+      const id = pick(batches, n);
+      if (id === undefined) return;
+      const { total } = await bench.state(id);
+      const job = rowJobId(id, 1 + ((n >> 3) % total));
+      const outcome = pick(OUTCOMES, n >> 2) ?? IMAGE;
+      const old = calls.find((call) => call.id === `old-${job}`);
+      const call: ModelCall = old ?? {
+        id: `old-${job}`,
+        job,
+        estimate: COST,
+        outcome,
+        adopted: true,
+        charged: 0,
+        told: 'nothing',
+      };
+      if (old === undefined) calls.push(call);
+      await tell(call, call.outcome);
     },
     async askLate(n: number) {
       const ticket = pick(tickets, n);
@@ -300,36 +233,11 @@ export function createBatchActors(bench: BatchBench) {
     },
   };
 
-  async function expectAllWritten(id: string): Promise<void> {
-    const written = bench.written.get(id);
-    for (const [job, { ended }] of rows) {
-      const place = parseRowJobId(job);
-      if (place?.batch === id && ended !== undefined) expect(written?.get(place.row)?.status, job).toBe(ended);
-    }
-  }
-
   return {
     steps,
     batches,
     singles,
-    /** What batches cost, what is reserved, and what has ended, by what was done. */
-    async expectBooksInOrder(): Promise<void> {
-      for (const id of batches) {
-        const of = (job: string) => parseRowJobId(job)?.batch === id;
-        const state = await bench.state(id);
-        expect(state.cost, `the cost of ${id}`).toBe(
-          calls.filter(({ job }) => of(job)).reduce((sum, { charged }) => sum + charged, 0),
-        );
-        if (state.status === 'completed' || state.status === 'canceled') continue;
-        const ended = [...rows].filter(([job, row]) => of(job) && row.ended !== undefined);
-        const count = (status: string) => ended.filter(([, row]) => row.ended === status).length;
-        expect([state.succeeded, state.failed]).toEqual([count('succeeded'), count('failed')]);
-        expect((await rowsIn(bench, id, 'ok')).length).toBe(count('succeeded'));
-      }
-      const flying = Object.values(await bench.redis.hgetall(`${bench.prefix}calls`));
-      const reserved = flying.reduce((sum, text) => sum + (JSON.parse(text) as { estimate: number }).estimate, 0);
-      expect((await bench.books()).reserved).toBe(reserved);
-    },
+    expectBooksInOrder: () => model.expectBooksInOrder(batches),
     /** Everything goes on until nothing is left to do. */
     async driveToTheEnd(): Promise<void> {
       for (let round = 0; ; round++) {

@@ -5,7 +5,21 @@ import { openBatchBench } from './batch-bench.ts';
 import { expectBatchesInOrder } from './batch-order.ts';
 
 const STEPS = [
-  ...['open', 'single', 'take', 'work', 'end', 'askLate', 'park', 'pause', 'resume', 'cancel', 'retry', 'replay'],
+  ...[
+    'open',
+    'single',
+    'take',
+    'work',
+    'end',
+    'askLate',
+    'park',
+    'pause',
+    'resume',
+    'cancel',
+    'retry',
+    'replay',
+    'adopt',
+  ],
   ...['reopen', 'pass', 'hold', 'release', 'repair', 'takeFlush', 'read', 'write', 'endFlush', 'complete', 'flush'],
 ] as const satisfies readonly (keyof BatchActors['steps'])[];
 type Step = (typeof STEPS)[number];
@@ -22,6 +36,7 @@ const MOTIFS: readonly (readonly Step[])[] = [
   ['work', 'end', 'pass', 'takeFlush', 'read', 'work', 'end', 'write', 'complete', 'endFlush'],
   ['pass', 'takeFlush', 'read', 'pass', 'takeFlush', 'read', 'write', 'write', 'endFlush'],
   ['hold', 'work', 'park', 'take', 'release', 'take'],
+  ['adopt', 'take', 'work', 'adopt', 'end'],
   ['pause', 'work', 'replay', 'resume', 'take', 'askLate', 'end'],
 ];
 const moves = fc
