@@ -186,6 +186,17 @@ test('more rows than are allowed are refused, counting those that were rejected'
   expect(error.code).toBe('too_many_rows');
 });
 
+test('more blank lines than rows are allowed are refused', async () => {
+  const limits = { mostRows: 100 };
+  expect((await bench.import(`prompt,n\na,1\n${'\n'.repeat(100)}b,2\n`, { limits })).rows).toBe(2);
+  const { error, read } = await failure(endless('prompt,n\n', '\n', 50_000_000), { limits });
+  expect(error.code).toBe('too_many_rows');
+  expect(error.message).toContain('blank lines');
+  expect(read).toBeLessThan(600_000);
+  const lines = [Buffer.from('{"prompt":"a"}\n'), Buffer.from(' \n'.repeat(101))];
+  expect((await failure(lines, { type: 'application/x-ndjson', limits })).error.code).toBe('too_many_rows');
+});
+
 test('parts hold at most a thousand rows and two mebibytes, in order', async () => {
   const many = await bench.import(`prompt\n${Array.from({ length: 2500 }, (_, n) => `p${n}`).join('\n')}\n`);
   expect(many.parts.map(({ rows }) => rows)).toEqual([1000, 1000, 500]);

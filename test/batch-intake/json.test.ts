@@ -127,6 +127,13 @@ test('an item that cannot be carried is rejected alone', async () => {
   expect(imported.rows).toBe(2);
 });
 
+test('an item that is too long is rejected alone', async () => {
+  const items = [{ prompt: 'a' }, { prompt: 'b', more: [{ text: 'x'.repeat(3_000_000) }] }, { prompt: 'c' }];
+  const imported = await bench.import([Buffer.from(JSON.stringify(items))], JSON_TYPE);
+  expect(imported.rejectedLines.map(({ line, problems }) => [line, problems[0]?.code])).toEqual([[2, 'row_too_long']]);
+  expect(imported.rows).toBe(2);
+});
+
 test.each([
   ['no JSON', '{"items":[}', 'invalid_json', 'column 11'],
   ['a name twice', '{"items":[{"prompt":"a"}],"name":"x","name":"y"}', 'invalid_json', '/name'],

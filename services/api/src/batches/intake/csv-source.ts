@@ -80,7 +80,10 @@ function createRecords({
 
   const judge = (to: RowReader, record: CsvRecord, values: string[]): void => {
     const { line } = record;
-    if (values.length === 1 && values[0]?.trim() === '') return;
+    if (values.length === 1 && values[0]?.trim() === '') {
+      take({ kind: 'blank' });
+      return;
+    }
     const { bareField } = record;
     if (bareField !== undefined) to.warn(bareQuote(line, columns[bareField] ?? null, values[bareField] ?? ''));
     if (record.bytes > mostRowBytes) take(to.reject(line, values, rowTooLong(line, record.bytes, mostRowBytes)));

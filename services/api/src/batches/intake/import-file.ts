@@ -68,6 +68,7 @@ export async function importFile(
     const { take } = sink;
     if (format === 'json')
       return createJsonSource({
+        mostRowBytes,
         open: async (members) => {
           fields = merge(given, members);
           return open(await options(fields));

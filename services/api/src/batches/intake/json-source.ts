@@ -6,6 +6,7 @@ import type { Read, RowReader } from '../rows/read.ts';
 import { UploadError } from '../upload-error.ts';
 import { readItem } from './json-item.ts';
 import { MOST_JSON_BYTES } from './limits.ts';
+import { rowTooLong } from './row-problems.ts';
 import { countBreaks, type TextSource } from './text-source.ts';
 
 /** After so many items the thread looks at what else there is to do. */
@@ -15,10 +16,12 @@ const ITEMS_AT_A_TIME = 500;
  * One JSON document: an array of items, or an object that has them as `items` and options beside it.
  */
 export function createJsonSource({
+  mostRowBytes,
   open,
   take,
   breathe,
 }: {
+  readonly mostRowBytes: number;
   /** Called once, with the members beside `items`. */
   readonly open: (fields: Readonly<Record<string, unknown>>) => Promise<RowReader>;
   readonly take: (read: Read) => void;
@@ -52,7 +55,10 @@ export function createJsonSource({
           await breathe();
           await setImmediate();
         }
-        take(readItem(reader, index + 1, items[index]));
+        const line = index + 1;
+        const length = Buffer.byteLength(JSON.stringify(items[index]));
+        if (length > mostRowBytes) take(reader.reject(line, [], rowTooLong(line, length, mostRowBytes)));
+        else take(readItem(reader, line, items[index]));
         // Let go of what was read: all of it at once is the most memory that an import takes.
         items[index] = undefined;
       }

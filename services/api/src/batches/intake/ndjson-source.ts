@@ -27,7 +27,7 @@ export function createNdjsonSource({
   const takeLine = (bytes: Buffer): void => {
     checkLength(bytes.length);
     if (bytes.length > mostRowBytes) take(reader.reject(line, [], rowTooLong(line, bytes.length, mostRowBytes)));
-    else if (!isBlank(bytes)) take(readJsonLine(reader, line, bytes));
+    else take(isBlank(bytes) ? { kind: 'blank' } : readJsonLine(reader, line, bytes));
     line++;
   };
 

@@ -28,6 +28,8 @@ export function createRowSink({
   readonly begun: BegunParts;
 }) {
   let count = 0;
+  /** They are no rows, but a small file can be unpacked to a thousand million of them. */
+  let blanks = 0;
   let dry = false;
   /** Parts are numbered in their order; each is whole when its sum is known. */
   const writerOf = (parts: RowsPart[], key: typeof rowsKey, tell: (count: number) => void) =>
@@ -50,12 +52,11 @@ export function createRowSink({
 
     /** @throws {UploadError} `too_many_rows`, or `row_too_long` for a row that fits into no part. */
     take(read: Read): void {
-      if (read.kind === 'blank') return;
-      if (++count > mostRows)
-        throw new UploadError(
-          'too_many_rows',
-          `The upload has more than ${mostRows} rows (MAX_ROWS). Split it into several batches.`,
-        );
+      if (read.kind === 'blank') {
+        if (++blanks > mostRows) throw tooMany('blank lines', mostRows);
+        return;
+      }
+      if (++count > mostRows) throw tooMany('rows', mostRows);
       if (dry) return;
       if (read.kind === 'row') rows.add(read.row);
       else rejected.add(fitting(read));
@@ -79,4 +80,11 @@ function fitting({ line, values, problems }: Extract<Read, { kind: 'rejected' }>
   // A character takes at most 6 bytes in JSON (\u0000).
   const fits = characters * 6 < PART_BYTES / 2 || JSON.stringify(values).length * 3 < PART_BYTES;
   return { line, values: fits ? values : [], problems };
+}
+
+function tooMany(what: string, most: number): UploadError {
+  return new UploadError(
+    'too_many_rows',
+    `The upload has more than ${most} ${what} (MAX_ROWS). Split it into several batches.`,
+  );
 }
