@@ -14,6 +14,10 @@ const MAX_NAME_BYTES = 200;
 const FILE = '%file';
 const MORE = '%more';
 
+/** Names that stand for themselves whatever the file system: nearly all, and the rest takes its time. */
+const PLAIN_FOLDER = /^[a-z0-9_-]+$/;
+const PLAIN_FILE = /^[a-z0-9_-]+\.[a-z0-9_.-]*$/;
+
 /** The folder of what is being written, and of interrupted writes. */
 export const TEMP_FOLDER = '.temp';
 /** The folder of sidecars: a tree like that of the objects. */
@@ -33,6 +37,7 @@ export function pathOfKey(key: string, options: LayoutOptions): string[] {
 
 /** The names on disk of one segment of a key: one, or more where it is long. */
 export function namesOfSegment(segment: string, folder: boolean, { fold }: LayoutOptions): string[] {
+  if (segment.length <= MAX_NAME_BYTES && (folder ? PLAIN_FOLDER : PLAIN_FILE).test(segment)) return [segment];
   const units = Array.from(segment, (character) =>
     character === '%' || (character === '.' && folder) || (fold && hasCase(character))
       ? encodeBytes(character)
