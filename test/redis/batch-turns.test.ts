@@ -48,6 +48,16 @@ describe('the window of rows', () => {
       expect(Math.abs((counts[index] ?? 0) - count), `shares are ${counts.join(', ')}`).toBeLessThanOrEqual(2);
   });
 
+  it.each(['accounts', 'batches'] as const)('that is smaller than there are %s goes round', async (kind) => {
+    await using bench = await openBatchBench();
+    await bench.balance(1000 * COST);
+    const ids: string[] = [];
+    for (let i = 0; i < 6; i++) ids.push(await bench.open(9, kind === 'accounts' ? { account: `account-${i}` } : {}));
+    for (let i = 0; i < 12; i++) await bench.renderAll(await bench.jobs.takeTickets(2));
+    const ended = await Promise.all(ids.map(async (id) => (await bench.state(id)).succeeded));
+    expect(ended).toEqual([4, 4, 4, 4, 4, 4]);
+  });
+
   it('gives a batch whose rows all wait for another attempt no more than its share', async () => {
     await using bench = await openBatchBench();
     await bench.balance(1000 * COST);
