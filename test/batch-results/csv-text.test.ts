@@ -1,7 +1,7 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
-import { cellOf, csvRecord, harmless } from '@renderyard/api/batches/results/csv-text';
+import { cellOf, csvText, harmless } from '@renderyard/api/batches/results/csv-text';
 import { resultsCsv } from '@renderyard/api/batches/results/results-csv';
 import { parse } from 'csv-parse/sync';
 import fc from 'fast-check';
@@ -25,7 +25,10 @@ const Table = fc
 
 /** A table as results.csv has it: a cell of ours behind the upload's own keeps a row from being blank. */
 function written(table: readonly (readonly string[])[], formulas: 'escape' | 'keep'): string {
-  return table.map((cells) => csvRecord([...cells, 'queued'], formulas)).join('');
+  return csvText(
+    table.map((cells) => [...cells, 'queued']),
+    formulas,
+  );
 }
 
 test('any table is read back as it was written, with formulas kept', () => {
@@ -64,19 +67,27 @@ test('no cell that is written can begin a formula, and a plain number is left al
 
 test('the naughty strings go through results.csv unchanged', () => {
   const csv = resultsCsv({ id: 'bat_x', columns: ['prompt'] }, { publicUrl: 'http://x', formulas: 'keep' });
-  const rows = naughty.map((prompt, index) =>
-    csv.row({
+  const rows = csv.rows(
+    naughty.map((prompt, index) => ({
       record: { row: index + 1, line: index + 2, key: 'k', seed: 1, values: [prompt] },
       status: 'queued',
       result: undefined,
-    }),
+    })),
   );
   expect(naughty.length).toBeGreaterThan(400);
   expect(
-    parsed(csv.header + rows.join(''))
+    parsed(csv.header + rows)
       .slice(1)
       .map(([prompt]) => prompt),
   ).toEqual(naughty);
+});
+
+test('quotes stand only where a reader needs them, and each record ends with CRLF', () => {
+  const cells = ['plain', ' a b ', '', "it's; so", 'a,b', 'a "b"', 'a\rb', 'a\nb', '\ufeffa', 'a\ufeff'];
+  expect(csvText([cells, ['1', '2']], 'keep')).toBe(
+    'plain, a b ,,it\'s; so,"a,b","a ""b""","a\rb","a\nb","\ufeffa",a\ufeff\r\n1,2\r\n',
+  );
+  expect(csvText([], 'keep')).toBe('');
 });
 
 test('the files of csv-spectrum go through unchanged', async () => {

@@ -40,7 +40,7 @@ test('20,000 rows come in order, each once, and only so many are read as the cli
   };
   const reader = createPartReader({ states, files: counted, record: batch.record });
   const parts = readAhead(batch.record.parts.length, async (part) => (await reader.read(part)).rows);
-  const pieces = asText('', parts, ({ record }) => `${record.row}\n`);
+  const pieces = asText('', parts, (some) => some.map(({ record }) => `${record.row}\n`).join(''));
   await pieces.next();
   // The first bytes wait for the first part; the next one is read meanwhile.
   expect(read).toBe(2);

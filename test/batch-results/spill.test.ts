@@ -1,7 +1,6 @@
 import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
-import { crc32 } from 'node:zlib';
 import { createSpill } from '@renderyard/api/batches/results/spill';
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -21,7 +20,7 @@ test('what was written is read, whether it went to the file or not, and nothing 
       for (const chunk of chunks) await spill.write(Buffer.from(chunk));
       const whole = Buffer.concat(chunks);
       expect(Buffer.concat(await Readable.from(spill.read()).toArray()).equals(whole)).toBe(true);
-      expect([spill.bytes, spill.crc32]).toEqual([whole.length, crc32(whole)]);
+      expect(spill.bytes).toBe(whole.length);
       const names = whole.length < 100 ? await readdir(folder).catch(() => []) : await readdir(folder);
       expect(names).toEqual([]);
     }),

@@ -14,7 +14,7 @@ import { downloadName } from '../batches/results/download-name.ts';
 import { imagesZip } from '../batches/results/images-zip.ts';
 import { createPartReader, type ResultStates } from '../batches/results/part-reader.ts';
 import { readAhead } from '../batches/results/read-ahead.ts';
-import { readRejected, rejectedHeader, rejectedRecord } from '../batches/results/rejected-csv.ts';
+import { readRejected, rejectedHeader, rejectedRecords } from '../batches/results/rejected-csv.ts';
 import { resultsCsv } from '../batches/results/results-csv.ts';
 import { resultLine } from '../batches/results/results-ndjson.ts';
 import { JobParams } from './job-params.ts';
@@ -95,7 +95,7 @@ export function batchResultsRoutes(
       const { formulas, bom } = request.query;
       const { record, filename, parts } = await open(request, 'results.csv');
       const csv = resultsCsv(record, { publicUrl, formulas });
-      const pieces = (signal: AbortSignal) => asText(withBom(bom, csv.header), rowsOf(parts(signal)), csv.row);
+      const pieces = (signal: AbortSignal) => asText(withBom(bom, csv.header), rowsOf(parts(signal)), csv.rows);
       return sendDownload(request, reply, { filename, contentType: CSV, pieces });
     },
   );
@@ -114,7 +114,7 @@ export function batchResultsRoutes(
     async (request, reply) => {
       const { record, filename, parts } = await open(request, 'results.ndjson');
       const pieces = (signal: AbortSignal) =>
-        asText('', rowsOf(parts(signal)), (row) => resultLine(record, row, publicUrl));
+        asText('', rowsOf(parts(signal)), (rows) => rows.map((row) => resultLine(record, row, publicUrl)).join(''));
       return sendDownload(request, reply, { filename, contentType: 'application/x-ndjson', pieces });
     },
   );
@@ -137,7 +137,7 @@ export function batchResultsRoutes(
         const read = (part: number) => readRejected(store, record, part, signal);
         const header = withBom(request.query.bom, rejectedHeader(record, formulas));
         const parts = readAhead(record.rejected_parts.length, read, signal);
-        return asText(header, parts, (row) => rejectedRecord(record, row, formulas));
+        return asText(header, parts, (rows) => rejectedRecords(record, rows, formulas));
       };
       return sendDownload(request, reply, { filename, contentType: CSV, pieces });
     },

@@ -27,12 +27,13 @@ export interface ImagesZipSetup {
 
 /**
  * The images of a batch as a zip: those that are there, in the order of their rows, under their keys, and at the end
- * results.csv as it was when they were packed. Of all images no more than about 24 MiB are in memory.
+ * results.csv as it was when they were packed. Each image is read when its turn comes, a few ahead: of all of them no more
+ * than about 24 MiB are in memory. What the zip's own directory takes, see {@link zipStream}.
  * @throws {Error} when an image is missing or another one: a zip without it would look whole.
  */
 export async function* imagesZip(setup: ImagesZipSetup): AsyncGenerator<Uint8Array> {
   await using table = createSpill(setup.folder);
-  yield* zipStream(filesOf(setup, table), setup.folder);
+  yield* zipStream(filesOf(setup, table));
 }
 
 interface Packed {
@@ -56,7 +57,6 @@ async function* filesOf(setup: ImagesZipSetup, table: Spill): AsyncGenerator<Zip
   yield {
     name: 'results.csv',
     bytes: table.bytes,
-    crc32: table.crc32,
     modifiedAt: now,
     read: () => table.read(),
   };
@@ -67,7 +67,7 @@ async function* imagesInOrder({ record, parts, publicUrl }: ImagesZipSetup, tabl
   const csv = resultsCsv(record, { publicUrl, formulas: 'escape' });
   await table.write(Buffer.from(csv.header));
   for await (const { rows } of parts) {
-    await table.write(Buffer.from(rows.map((row) => csv.row(row)).join('')));
+    await table.write(Buffer.from(csv.rows(rows)));
     for (const { status, result } of rows) {
       if (status !== 'succeeded' || result === undefined) continue;
       for (const image of result.output ?? []) yield { image, endedAt: result.ended_at };

@@ -3,7 +3,7 @@ import { rejectedKey } from '@renderyard/shared/batch/batch-layout';
 import { parseLines } from '@renderyard/shared/batch/lines';
 import type { Store } from '@renderyard/shared/store/store';
 import { REJECTED_COLUMNS } from '../rows/own-rejected.ts';
-import { cellOf, csvRecord, type Formulas } from './csv-text.ts';
+import { cellOf, csvText, type Formulas } from './csv-text.ts';
 
 /** A line of a part of rejected rows. */
 export interface RejectedRow {
@@ -28,18 +28,25 @@ export async function readRejected(
 }
 
 export function rejectedHeader({ columns }: Pick<BatchRecord, 'columns'>, formulas: Formulas): string {
-  return csvRecord([...columns, ...REJECTED_COLUMNS], formulas);
+  return csvText([[...columns, ...REJECTED_COLUMNS]], formulas);
 }
 
 /**
- * A rejected row as it was given, with what is wrong with it. Fields that it has beyond the columns come last, behind
+ * Rejected rows as they were given, with what is wrong with each. Fields that it has beyond the columns come last, behind
  * ours: nothing is lost, every other cell stands under its name, and the row is refused again until they are put right.
  */
-export function rejectedRecord(
+export function rejectedRecords(
   { columns }: Pick<BatchRecord, 'columns'>,
-  { line, values, problems }: RejectedRow,
+  rows: readonly RejectedRow[],
   formulas: Formulas,
 ): string {
+  return csvText(
+    rows.map((row) => cellsOf(columns, row)),
+    formulas,
+  );
+}
+
+function cellsOf(columns: readonly string[], { line, values, problems }: RejectedRow): string[] {
   const [first, ...further] = problems;
   const detail = [
     first?.detail ?? '',
@@ -47,5 +54,5 @@ export function rejectedRecord(
   ].join(' | ');
   const own = columns.map((_name, index) => cellOf(values[index]));
   const surplus = values.slice(columns.length).map(cellOf);
-  return csvRecord([...own, String(line), first?.column ?? '', first?.code ?? '', detail, ...surplus], formulas);
+  return [...own, String(line), first?.column ?? '', first?.code ?? '', detail, ...surplus];
 }

@@ -1,7 +1,7 @@
 import type { BatchRecord } from '@renderyard/shared/batch/batch';
 import { rowJobId } from '@renderyard/shared/batch/row';
 import { type Nanocredits, toCredits } from '@renderyard/shared/credits/amount';
-import { cellOf, csvRecord, type Formulas } from './csv-text.ts';
+import { cellOf, csvText, type Formulas } from './csv-text.ts';
 import type { RowNow } from './part-reader.ts';
 
 /** Behind the columns of the upload. */
@@ -19,7 +19,7 @@ export const RESULT_COLUMNS = [
 
 export interface ResultsCsv {
   readonly header: string;
-  row(row: RowNow): string;
+  rows(rows: readonly RowNow[]): string;
 }
 
 /** The rows of a batch as they were given, with what became of each behind its own columns. */
@@ -27,25 +27,26 @@ export function resultsCsv(
   { id, columns }: Pick<BatchRecord, 'id' | 'columns'>,
   { publicUrl, formulas }: { readonly publicUrl: string; readonly formulas: Formulas },
 ): ResultsCsv {
+  const cellsOf = ({ record, status, result }: RowNow): string[] => {
+    const image = status === 'succeeded' ? result?.output?.[0] : undefined;
+    const error = status === 'failed' ? result?.error : undefined;
+    const ours: Record<(typeof RESULT_COLUMNS)[number], string> = {
+      status,
+      image_url: image === undefined ? '' : `${publicUrl}/v1/jobs/${rowJobId(id, record.row)}/image`,
+      key: image?.key ?? '',
+      seed: String(image?.seed ?? record.seed),
+      cost: decimalCredits(result?.cost ?? 0),
+      attempts: String(result?.attempts ?? 0),
+      uncertain: String(result?.uncertain ?? 0),
+      error_code: error?.code ?? '',
+      error_detail: error?.detail ?? '',
+    };
+    const own = columns.map((_name, index) => cellOf(record.values[index]));
+    return [...own, ...RESULT_COLUMNS.map((name) => ours[name])];
+  };
   return {
-    header: csvRecord([...columns, ...RESULT_COLUMNS], formulas),
-    row: ({ record, status, result }) => {
-      const image = status === 'succeeded' ? result?.output?.[0] : undefined;
-      const error = status === 'failed' ? result?.error : undefined;
-      const ours: Record<(typeof RESULT_COLUMNS)[number], string> = {
-        status,
-        image_url: image === undefined ? '' : `${publicUrl}/v1/jobs/${rowJobId(id, record.row)}/image`,
-        key: image?.key ?? '',
-        seed: String(image?.seed ?? record.seed),
-        cost: decimalCredits(result?.cost ?? 0),
-        attempts: String(result?.attempts ?? 0),
-        uncertain: String(result?.uncertain ?? 0),
-        error_code: error?.code ?? '',
-        error_detail: error?.detail ?? '',
-      };
-      const own = columns.map((_name, index) => cellOf(record.values[index]));
-      return csvRecord([...own, ...RESULT_COLUMNS.map((name) => ours[name])], formulas);
-    },
+    header: csvText([[...columns, ...RESULT_COLUMNS]], formulas),
+    rows: (rows) => csvText(rows.map(cellsOf), formulas),
   };
 }
 

@@ -1,14 +1,12 @@
 import { createHash } from 'node:crypto';
-import { crc32 } from 'node:zlib';
 import type { Image } from '@renderyard/shared/job/job';
 import type { Store } from '@renderyard/shared/store/store';
 
-/** An image up to this size is read into memory and sent from there; of a larger one the checksum is made first. */
+/** An image up to this size is read into memory and sent from there; a larger one is read twice. */
 export const WHOLE_BYTES = 8 * 1024 * 1024;
 
 /** An image of the store that was found to be as it was stored. */
 export interface CheckedImage {
-  readonly crc32: number;
   read(): Iterable<Uint8Array> | AsyncIterable<Uint8Array>;
 }
 
@@ -19,13 +17,10 @@ export interface CheckedImage {
  */
 export async function checkImage(store: Store, image: Image, signal: AbortSignal): Promise<CheckedImage> {
   const chunks: Uint8Array[] = [];
-  let sum = 0;
   for await (const chunk of comparedBytes(store, image, signal)) {
-    sum = crc32(chunk, sum);
     if (image.bytes <= WHOLE_BYTES) chunks.push(chunk);
   }
   return {
-    crc32: sum,
     read: () => (image.bytes <= WHOLE_BYTES ? chunks : comparedBytes(store, image, signal)),
   };
 }
