@@ -1,6 +1,7 @@
 import { Redis as IoRedis } from 'ioredis';
 import type { Logger } from '../logger.ts';
 import { connectCluster } from './cluster.ts';
+import { gatherWrites } from './gather-writes.ts';
 import { parseRedisUrl, REDIS_URL_FORMS } from './redis-url.ts';
 import { connectBySentinels } from './sentinel.ts';
 
@@ -31,6 +32,8 @@ const OPTIONS = {
  */
 export function connectRedis(url: string, use: RedisUse, logger: Logger): Redis {
   const redis = open(url, use, logger);
+  // A cluster's connections are made and unmade by ioredis itself.
+  if (use === 'worker' && !redis.isCluster) gatherWrites(redis);
   let down = false;
   redis.on('error', (error) => {
     if (!down) logger.warn({ err: error, use }, 'Redis cannot be reached');
