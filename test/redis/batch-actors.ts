@@ -80,7 +80,7 @@ export function createBatchActors(bench: BatchBench) {
         row.attempts++;
       }
       const outcome = pick(OUTCOMES, n >> 1) ?? IMAGE;
-      calls.push({ id, job, estimate: verdict.estimate, outcome, charged: 0, told: 'nothing' });
+      calls.push({ id, job, estimate: verdict.estimate, outcome, charged: 0, spent: 0, told: 'nothing' });
     },
     /** A call that an emptied Redis had granted comes to its end, perhaps again. */
     async adopt(n: number) {
@@ -89,7 +89,14 @@ export function createBatchActors(bench: BatchBench) {
       const { total } = await bench.state(id);
       const job = rowJobId(id, 1 + ((n >> 3) % total));
       const outcome = pick(OUTCOMES, n >> 2) ?? IMAGE;
-      const old = calls.find((call) => call.id === `old-${job}`);
+      const again =
+        n % 4 === 0
+          ? pick(
+              calls.filter(({ adopted }) => adopted),
+              n >> 2,
+            )
+          : undefined;
+      const old = again ?? calls.find((call) => call.id === `old-${job}`);
       const call: ModelCall = old ?? {
         id: `old-${job}`,
         job,
@@ -97,6 +104,7 @@ export function createBatchActors(bench: BatchBench) {
         outcome,
         adopted: true,
         charged: 0,
+        spent: 0,
         told: 'nothing',
       };
       if (old === undefined) calls.push(call);

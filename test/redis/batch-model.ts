@@ -20,6 +20,8 @@ export interface ModelCall {
   readonly adopted?: boolean;
   /** What it has cost its job by what was told of it so far. */
   charged: number;
+  /** What it has cost the account. */
+  spent: number;
   told: 'nothing' | 'uncertain' | 'all';
 }
 
@@ -93,6 +95,7 @@ export function createBatchModel(bench: BatchBench) {
       // Where its row has ended without it, its image was found, and counted as that was.
       call.charged = call.adopted === true && !known && !taken ? 0 : charge;
       call.told = uncertain ? 'uncertain' : 'all';
+      call.spent = uncertain ? 0 : charge;
     }
     if (!isRow(call.job)) return;
     const model = rowOf(call.job);
@@ -147,7 +150,8 @@ export function createBatchModel(bench: BatchBench) {
       }
       const flying = Object.values(await bench.redis.hgetall(`${bench.prefix}calls`));
       const reserved = flying.reduce((sum, text) => sum + (JSON.parse(text) as { estimate: number }).estimate, 0);
-      expect((await bench.books()).reserved).toBe(reserved);
+      const spent = calls.reduce((sum, call) => sum + call.spent, 0);
+      expect(await bench.books()).toMatchObject({ reserved, spent });
     },
   };
 }
