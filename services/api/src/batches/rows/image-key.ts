@@ -7,8 +7,9 @@ export const MOST_NAMES = 16;
 
 /** Names that Windows keeps for devices, with any extension. */
 const RESERVED = /^(?:con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(?:\.|$)/i;
-// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is replaced
-const UNSAFE = /[\u0000-\u001f\u007f-\u009f/\\:*?"<>|\u2028\u2029\ufffe\uffff]/g;
+const UNSAFE =
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is replaced
+  /[\u0000-\u001f\u007f-\u009f/\\:*?"<>|%\u200b\u200e\u200f\u2028-\u202e\u2060\u2066-\u2069\ufeff\ufffe\uffff]/g;
 const PLAIN = /^[\w-]+$/;
 const ASCII = /^[\u0020-\u007e]*$/;
 const IGNORABLE = /\p{Default_Ignorable_Code_Point}/gu;
