@@ -16,7 +16,12 @@ export interface CsvRecord {
 }
 
 const PLAIN = { breaks: 0, bareField: undefined };
-const hasQuote = (value: string) => value.includes('"');
+
+/** Runs for each record: a loop, because a callback for each value takes twice as long. */
+function haveQuote(values: readonly string[]): boolean {
+  for (let at = 0; at < values.length; at++) if (values[at]?.includes('"')) return true;
+  return false;
+}
 
 /**
  * Keeps the bytes of the record that is being parsed. csv-parse counts a CRLF inside of quotes as two lines, does not say
@@ -90,7 +95,7 @@ export function createRecordWindow({
       checkLength(to);
       // Only few need to be looked at twice.
       const { breaks, bareField } =
-        lines - counted > 1 || values.some(hasQuote) ? scanRecord(kept, from, to, delimiters) : PLAIN;
+        lines - counted > 1 || haveQuote(values) ? scanRecord(kept, from, to, delimiters) : PLAIN;
       const record = { line, bytes: to - from, breaks, bareField };
       counted = lines;
       line += 1 + breaks;

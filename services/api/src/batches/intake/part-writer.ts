@@ -1,6 +1,8 @@
 import { PART_BYTES, PART_ROWS } from '@renderyard/shared/batch/batch';
 import { UploadError } from '../upload-error.ts';
 
+const LF = 0x0a;
+
 export type PartWriter = ReturnType<typeof createPartWriter>;
 
 /**
@@ -24,15 +26,17 @@ export function createPartWriter(put: (part: number, rows: number, bytes: Buffer
   return {
     /** @throws {UploadError} `row_too_long` for a line that fits into no part. */
     add(value: { readonly line: number }): void {
-      const text = `${JSON.stringify(value)}\n`;
+      const text = JSON.stringify(value);
       // A unit of UTF-16 takes at most 3 bytes: to count them is needed only near the limit.
-      if (bytes + text.length * 3 > PART_BYTES) {
-        const length = Buffer.byteLength(text);
+      if (bytes + text.length * 3 + 1 > PART_BYTES) {
+        const length = Buffer.byteLength(text) + 1;
         if (length > PART_BYTES) throw tooLong(value.line, length);
         if (bytes + length > PART_BYTES) flush();
       }
       gathered ??= Buffer.allocUnsafe(PART_BYTES);
       bytes += gathered.write(text, bytes);
+      // As a byte: a line break added to the text would have the text copied once more.
+      gathered[bytes++] = LF;
       if (++rows === PART_ROWS) flush();
     },
 

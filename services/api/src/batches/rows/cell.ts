@@ -5,6 +5,9 @@ import type { InputProblem, Parameter } from '@renderyard/shared/model/parameter
 const NUMBER = /^-?(?:0|[1-9]\d*)(?:\.\d+)?$/;
 /** Longer ones have more digits than a number carries. */
 const LONGEST_NUMBER = 20;
+/** Of a whole number that is added up digit by digit without rounding. */
+const EXACT_DIGITS = 15;
+const ZERO = 0x30;
 
 /** Whether a cell says nothing: it is not there, null, or text of white space only. */
 export function isBlank(value: unknown): boolean {
@@ -33,6 +36,10 @@ export function readCell(parameter: Parameter, value: unknown): string | number 
 
 /** The value that a text stands for, or the text itself where it stands for none. */
 function readText(parameter: Parameter, text: string): unknown {
+  if (parameter.kind !== 'constant') {
+    const whole = wholeNumber(text);
+    if (whole !== undefined) return whole;
+  }
   const trimmed = text.trim();
   if (parameter.kind === 'constant' && typeof parameter.constant === 'boolean') {
     const lower = trimmed.toLowerCase();
@@ -40,6 +47,22 @@ function readText(parameter: Parameter, text: string): unknown {
   }
   if (trimmed.length <= LONGEST_NUMBER && NUMBER.test(trimmed)) return Number(trimmed) + 0;
   return parameter.seed && trimmed === 'random' ? trimmed : text;
+}
+
+/**
+ * The number of a text of nothing but digits, as nearly every number is written: what {@link NUMBER} and `Number` give,
+ * in a fraction of their time. Undefined for every other text.
+ */
+function wholeNumber(text: string): number | undefined {
+  const { length } = text;
+  if (length === 0 || length > EXACT_DIGITS || (length > 1 && text.charCodeAt(0) === ZERO)) return undefined;
+  let number = 0;
+  for (let at = 0; at < length; at++) {
+    const digit = text.charCodeAt(at) - ZERO;
+    if (digit < 0 || digit > 9) return undefined;
+    number = number * 10 + digit;
+  }
+  return number;
 }
 
 /** What is to be written instead, where the text lets it be guessed. */

@@ -29,15 +29,18 @@ export function createCostClasses(
   creditEstimate: number,
 ): CostClasses {
   const { steps, width, height } = model.cost;
-  /** A class under all that rows have said to be in it, so that most rows cost one look-up. */
-  const known = new Map<string, Counted>();
+  /**
+   * A class under the steps, width, height and aspect ratio that rows have said to be in it: a map of maps, because a
+   * text of the four would have to be made for every row.
+   */
+  const known = new Map<unknown, Map<unknown, Map<unknown, Map<unknown, Counted>>>>();
+  let knownSayings = 0;
   const classes = new Map<string, Counted>();
   const others: Counted = { class: '', rows: 0, guess: -1 };
   let plain = 0;
 
   function count(said: Readonly<Record<string, unknown>>, rows: number): void {
-    const saying = `${said[steps]} ${said[width]} ${said[height]} ${said.aspect_ratio}`;
-    const found = known.get(saying);
+    const found = known.get(said[steps])?.get(said[width])?.get(said[height])?.get(said.aspect_ratio);
     if (found !== undefined) {
       found.rows += rows;
       return;
@@ -56,7 +59,9 @@ export function createCostClasses(
       return;
     }
     counted.rows += rows;
-    if (known.size < 2 * MOST_CLASSES) known.set(saying, counted);
+    if (knownSayings === 2 * MOST_CLASSES) return;
+    knownSayings++;
+    inner(inner(inner(known, said[steps]), said[width]), said[height]).set(said.aspect_ratio, counted);
   }
 
   return {
@@ -77,4 +82,14 @@ export function createCostClasses(
       return listed.map((one) => ({ ...one }));
     },
   };
+}
+
+/** The map under a key, made where there is none. */
+function inner<K, V>(of: Map<unknown, Map<K, V>>, key: unknown): Map<K, V> {
+  let found = of.get(key);
+  if (found === undefined) {
+    found = new Map();
+    of.set(key, found);
+  }
+  return found;
 }

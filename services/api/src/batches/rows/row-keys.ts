@@ -53,9 +53,8 @@ export function createRowKeys(
   }
 
   function withoutTemplate({ row, line, id }: KeyParts): string {
-    const number = String(row).padStart(ROW_DIGITS, '0');
-    let key = id === undefined ? number : safeName(id);
-    if (key !== (id ?? number)) changed(line, id ?? number, key);
+    let key = id === undefined ? String(row).padStart(ROW_DIGITS, '0') : safeName(id);
+    if (id !== undefined && key !== id) changed(line, id, key);
     if (!mayHaveIds) return key;
     const wanted = key;
     while (seen.add(foldKey(key), line) !== undefined) key = `${key}-${row}`;

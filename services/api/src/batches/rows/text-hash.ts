@@ -14,6 +14,7 @@ export interface TextHash {
 export function createTextHash(key: ArrayLike<number>): TextHash {
   const k0 = (key[0] ?? 0) | 0;
   const k1 = (key[1] ?? 0) | 0;
+  // Signed, as the engine keeps those without an object for each.
   let high = 0;
   let low = 0;
   let last: string | undefined;
@@ -53,10 +54,9 @@ export function createTextHash(key: ArrayLike<number>): TextHash {
         v2 = (v2 << 16) | (v2 >>> 16);
         v0 ^= word;
       }
-      low >>>= 0;
-      high = (v1 ^ v3) >>> 0;
+      high = v1 ^ v3;
     },
-    high: () => high,
-    low: () => low,
+    high: () => high >>> 0,
+    low: () => low >>> 0,
   };
 }
