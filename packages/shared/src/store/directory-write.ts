@@ -44,8 +44,9 @@ export async function createObject(
     return placed ? 'stored' : 'exists';
   } finally {
     if (!placed && sidecarPath !== undefined) await unlink(sidecarPath).catch(unless('ENOENT'));
-    await unlink(temp).catch(unless('ENOENT'));
-    await unlink(tempSidecar).catch(unless('ENOENT'));
+    // A file that was renamed into its place is not looked for: each error of the system costs as much as a call.
+    if (!placed || ifAbsent) await unlink(temp).catch(unless('ENOENT'));
+    if (needsSidecar(key, options)) await unlink(tempSidecar).catch(unless('ENOENT'));
   }
 }
 
