@@ -42,7 +42,8 @@ test('a connection given up with an answer is closed, though the client keeps it
     return text;
   });
   for (const answer of await Promise.all(answers)) expect(answer).toMatch(/^HTTP\/1\.1 400 .*malformed_http/s);
-  await vi.waitFor(() => expect(sockets()).toBeLessThanOrEqual(before + clients.length), { timeout: 5_000 });
+  // Those of the clients are open still, and one or the other of Redis; with the server's own there would be ten more.
+  await vi.waitFor(() => expect(sockets()).toBeLessThan(before + clients.length + 5), { timeout: 5_000 });
   for (const client of clients) client.destroy();
 });
 
