@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { newId } from '@renderyard/shared/ids';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
+import { startRedisInstance } from '../support/redis-instance.ts';
 import { type BatchApi, CSV, openBatchApi, sharedBatchApi } from './uploading.ts';
 
 const shared = sharedBatchApi();
@@ -79,6 +80,32 @@ describe('pause and resume', () => {
     });
     expect(renamed.json).toMatchObject({ name: 'n', status: 'paused', hold: { reason: 'batch_failing' } });
     expect(await act(api, id, 'resume')).toMatchObject({ status: 200, json: { status: 'running', hold: null } });
+  });
+});
+
+describe('while Redis was emptied', () => {
+  test.each(['pause', 'cancel', 'rename'])('%s says that it is decided, and is in force after that', async (what) => {
+    await using redis = await startRedisInstance();
+    await using api = await openBatchApi({ redisUrl: redis.url });
+    const { id } = await api.make();
+    await api.redis.flushall();
+    const headers = { 'content-type': 'application/json' };
+    const { status, json } =
+      what === 'rename'
+        ? await api.call('PATCH', `/v1/batches/${id}`, { headers, body: '{"name":"new"}' })
+        : await act(api, id, what);
+    expect([status, json.code, json.batch_id]).toEqual([503, 'redis_replaced', id]);
+    expect(json.detail).toMatch(/^It is decided, and kept in the store\./);
+    expect(json.detail).not.toContain('Nothing was changed');
+    const expected = { pause: { status: 'paused' }, cancel: { status: 'canceling' }, rename: { name: 'new' } }[what];
+    await vi.waitFor(
+      async () => {
+        const now = await api.get(`/v1/batches/${id}`);
+        expect(now).toMatchObject({ status: 200, json: expected });
+      },
+      { timeout: 15_000, interval: 100 },
+    );
+    expect(await api.keys(`batches/${id}/decisions/`)).toHaveLength(2);
   });
 });
 

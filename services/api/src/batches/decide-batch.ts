@@ -5,7 +5,9 @@ import type { BatchState, BatchStates } from '@renderyard/shared/batch/batch-sta
 import type { Clock } from '@renderyard/shared/clock';
 import { loadProgress } from '@renderyard/shared/recovery/load-progress';
 import type { Store } from '@renderyard/shared/store/store';
+import type { ApiErrorCode } from '../errors/catalogue.ts';
 import { ProblemError } from '../errors/problem-error.ts';
+import { toProblem } from '../errors/to-problem.ts';
 import type { Feeder } from '../jobs/feeder.ts';
 import { type Change, termsOf } from './batch-changes.ts';
 import type { BatchFinder } from './batch-finder.ts';
@@ -22,6 +24,15 @@ export interface DecideDeps {
 
 /** As many others may be quicker, one after the other, before a decision is given up. */
 const MOST_TRIES = 10;
+
+const DECIDED = 'It is decided, and kept in the store';
+/** What is told of a decision that lies in the store and may not be in force yet. */
+const UNENFORCED: Readonly<Partial<Record<ApiErrorCode, string>>> = {
+  redis_replaced: `${DECIDED}. Redis was emptied or replaced: it is in force as soon as Redis is rebuilt from the store. Asking again is harmless.`,
+  // A Redis that comes back with what it held is not rebuilt.
+  redis_unavailable: `${DECIDED}, but Redis cannot be used now. Ask again, which is harmless: it is in force as soon as that reaches Redis, or Redis is rebuilt.`,
+  store_unavailable: `${DECIDED}, which then failed. Ask again, which is harmless, to have it in force.`,
+};
 
 /**
  * Decides about a batch: first in the store, then in Redis. When this resolves the decision holds and survives both. Of
@@ -51,11 +62,26 @@ export async function decideBatch(
     if (isBatchFinal(found.state.status) && terms.runs > last.runs) await writeOpen(deps.store, id);
     const decision: BatchDecision = { ...terms, seq: last.seq + 1, at: now };
     if (!(await files.writeDecision(id, decision))) continue;
-    await enforce(deps, found, decision);
-    await deps.feedQueue();
-    return finder.find(id, account);
+    return inForce(deps, found, decision);
   }
   throw new ProblemError('batch_changing', undefined, { retryAfter: 1 });
+}
+
+/**
+ * The batch under a decision that lies in the store.
+ * @throws {ProblemError} that says that it is decided, whatever it is that fails.
+ */
+async function inForce(deps: DecideDeps, found: FoundBatch, decision: BatchDecision): Promise<FoundBatch> {
+  const { id, account } = found.record;
+  try {
+    await enforce(deps, found, decision);
+    await deps.feedQueue();
+    return await deps.finder.find(id, account);
+  } catch (error) {
+    const { code, options } = toProblem(error);
+    const detail = UNENFORCED[code];
+    throw detail === undefined ? error : new ProblemError(code, detail, { ...options, members: { batch_id: id } });
+  }
 }
 
 /** Puts a decision that lies in the store into force. */

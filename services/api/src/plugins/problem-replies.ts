@@ -23,7 +23,7 @@ export function addProblemReplies(
   app.setErrorHandler(async (thrown, request, reply) => {
     const error = (await isLost(thrown)) ? new GenerationLostError('Redis was emptied or replaced') : thrown;
     // An emptied Redis has no mark: it is rebuilt, and requests are served again after that. The watch tells of failures.
-    if (error instanceof GenerationLostError) {
+    if (toProblem(error).code === 'redis_replaced') {
       recovery.ensure().catch(() => undefined);
       // Its first look comes before this one: whoever reads our answer and asks again finds it noticed.
       await generation.find().catch(() => undefined);
