@@ -36,6 +36,24 @@ test('what wraps the same rows and options does not matter', async () => {
   expect(two.headers.get('idempotency-replayed')).toBe('true');
 });
 
+test('how the same options are written does not matter, nor where they stand', async () => {
+  await using api = await openBatchApi();
+  const defaults = ['{"steps":20,"guidance_scale":4}', '{ "guidance_scale": 4, "steps": 20 }'] as const;
+  const first = await api.upload(form(CSV, { name: 'n', defaults: defaults[0] }), under('a'));
+  expect(first.status).toBe(202);
+  for (const again of [
+    await api.upload(form(CSV, { name: 'n' }), under('a', { defaults: defaults[1] })),
+    await api.upload(CSV, under('a', { defaults: defaults[0], name: 'n', on_invalid: 'skip', dry_run: 'false' })),
+  ]) {
+    expect([again.status, again.json]).toEqual([202, first.json]);
+    expect(again.headers.get('idempotency-replayed')).toBe('true');
+  }
+  const plain = await api.make(CSV, under('b'));
+  const type = { 'content-type': 'text/csv' };
+  const bare = await api.call('POST', '/v1/batches?', { headers: { ...keyed('b'), ...type }, body: CSV });
+  expect([bare.status, bare.json.id]).toEqual([202, plain.id]);
+});
+
 test('another upload under the same key is refused, and the first stays what it is', async () => {
   await using api = await openBatchApi();
   const first = await api.upload(form(CSV), under('a'));
@@ -44,8 +62,8 @@ test('another upload under the same key is refused, and the first stays what it 
       status: 422,
       json: { code: 'idempotency_key_reused' },
     });
-  const elsewhere = await api.upload(form(CSV), under('a', { on_invalid: 'skip' }));
-  expect([elsewhere.status, elsewhere.json.code]).toEqual([422, 'idempotency_key_reused']);
+  for (const query of [{ on_invalid: 'reject' }, { dry_run: 'true' }, { name: 'other' }])
+    expect((await api.upload(form(CSV), under('a', query))).json.code).toBe('idempotency_key_reused');
   expect(await api.upload(form(CSV), under('a'))).toMatchObject({ status: 202, json: { id: first.json.id } });
   expect(await batches(api)).toEqual([first.json.id]);
 });

@@ -130,8 +130,10 @@ function readKey(request: FastifyRequest): string | undefined {
   return key;
 }
 
-function fingerprint(request: FastifyRequest): string {
-  return createHash('sha256').update(`${request.method} ${request.url}\n${request.bodyHash}`).digest('hex');
+/** What is known of a request as it begins. Of an upload the options are part of its content, wherever they stand. */
+function fingerprint({ method, url, bodyHash, routeOptions }: FastifyRequest): string {
+  const what = routeOptions.config.isUpload ? `${method} ${routeOptions.url}` : `${method} ${url}\n${bodyHash}`;
+  return createHash('sha256').update(what).digest('hex');
 }
 
 /** Gives a kept answer again. */
