@@ -17,6 +17,9 @@ export const CSV_OPTIONS = {
   relax_column_count: true,
 };
 
+const LF = 0x0a;
+const CR = 0x0d;
+
 export interface CsvSourceOptions {
   /** If it is known; else `,` `;` or TAB, whichever the header has most of outside of quotes. */
   readonly delimiter: string | undefined;
@@ -101,6 +104,7 @@ function createRecords({
     onRecord(values);
     return true;
   };
+  const lineEnds = createLineEnds(parser);
   // What goes wrong is told by the callbacks of write and end.
   parser.on('error', () => {});
   const settle = (call: (done: (error?: Error | null) => void) => void) =>
@@ -113,6 +117,7 @@ function createRecords({
 
     async push(text) {
       window.add(text);
+      lineEnds.before(text);
       await settle((done) => parser.write(text, done));
       window.check();
     },
@@ -125,6 +130,25 @@ function createRecords({
         throw error;
       }
       if (reader === undefined) throw new UploadError('empty_upload');
+    },
+  };
+}
+
+/**
+ * Has csv-parse look for LF alone until the first CR comes: it compares every byte outside of quotes with each record
+ * delimiter, and most files have one kind. What it finds is the same, for neither CR nor CRLF is in what it looks at.
+ */
+function createLineEnds({ options }: Parser) {
+  const settings = options as { record_delimiter: readonly Uint8Array[] };
+  const all = settings.record_delimiter;
+  settings.record_delimiter = all.filter((bytes) => bytes.length === 1 && bytes[0] === LF);
+  let seen = false;
+  return {
+    /** To be called with all that is about to be parsed. */
+    before(text: Buffer): void {
+      if (seen || !text.includes(CR)) return;
+      seen = true;
+      settings.record_delimiter = all;
     },
   };
 }
