@@ -1,5 +1,5 @@
 import { parentPort, workerData } from 'node:worker_threads';
-import { openStore } from '@renderyard/shared/store/open-store';
+import { openDirectory } from '@renderyard/shared/store/open-directory';
 import type { ImportJob, ImportOptions } from './import-job.ts';
 import { importUpload } from './import-upload.ts';
 import { sendError } from './sent-error.ts';
@@ -12,7 +12,11 @@ import { BEGUN_REJECTED, BEGUN_ROWS, type FromThread, type ThreadSetup, type ToT
 const port = parentPort;
 if (port === null) throw new Error('import-thread.ts is to be run as a worker thread.');
 const { store: storeSettings, limits, creditEstimate } = workerData as ThreadSetup;
-const store = openStore(storeSettings);
+// Of each only what is needed is loaded: the SDK of S3 takes a tenth of a second, and memory.
+const store =
+  storeSettings.S3_BUCKET === undefined
+    ? openDirectory(storeSettings)
+    : (await import('@renderyard/shared/store/open-store')).openStore(storeSettings);
 
 interface Running {
   readonly n: number;
