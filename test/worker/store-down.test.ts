@@ -44,3 +44,51 @@ describe('while the store takes nothing', () => {
     expect((await rig.ledger.snapshot(Date.now())).uncertainCalls).toEqual([]);
   });
 });
+
+describe('another object at the key of an image', () => {
+  /** Puts what is no image of the job at each key that it could have. */
+  async function occupy(rig: Rig, job: string): Promise<void> {
+    for (const extension of ['jpg', 'png', 'webp'])
+      await rig.store.put(`jobs/${job}.${extension}`, Buffer.from('taken'), { contentType: 'image/png' });
+  }
+
+  /** The key of the job's image, which is whole and lies beside what was there. */
+  async function keyBeside(rig: Rig, id: string): Promise<string> {
+    const [image] = (await rig.job(id)).output;
+    expect(image?.key).toMatch(new RegExp(`^jobs/${id}\\.call_[0-9a-z]+\\.(jpg|png|webp)$`));
+    const key = image?.key ?? '';
+    expect(await rig.store.head(key)).toMatchObject({
+      bytes: image?.bytes,
+      metadata: { job: id, sha256: image?.sha256 },
+    });
+    for (const extension of ['jpg', 'png', 'webp'])
+      expect(await rig.store.head(`jobs/${id}.${extension}`)).toMatchObject({ bytes: 5 });
+    return key;
+  }
+
+  test('stays, and the image that was paid for goes beside it', async () => {
+    await using rig = await createRig({ workers: 0 });
+    const [id = ''] = await rig.submit(['taken']);
+    await occupy(rig, id);
+    await rig.addWorker();
+    expect(await rig.ended([id])).toMatchObject([{ status: 'succeeded', attempts: 1, uncertain: 0 }]);
+    const key = await keyBeside(rig, id);
+    expect(rig.logs).toContainEqual(expect.objectContaining({ level: 40, job: id, key }));
+    expect((await rig.upstream.ledger()).billed_count).toBe(1);
+  });
+
+  test('does not lose an image that was kept on disk: the next worker puts it beside, and finds it there', async () => {
+    await using rig = await createRig({ settings: { SHUTDOWN_GRACE_MS: '100', LOCK_MS: '1000' } });
+    await rig.ended(await rig.submit(['first']));
+    const { mountAgain } = await unmount(rig);
+    const [id = ''] = await rig.submit(['kept']);
+    await rig.until('the store is held', () => held(rig));
+    await rig.stopWorkers();
+    await mountAgain();
+    await occupy(rig, id);
+    await rig.addWorker();
+    expect(await rig.ended([id])).toMatchObject([{ status: 'succeeded', attempts: 1, uncertain: 0 }]);
+    await keyBeside(rig, id);
+    expect((await rig.upstream.ledger()).billed_count).toBe(2);
+  });
+});

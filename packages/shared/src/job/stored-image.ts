@@ -18,17 +18,24 @@ export interface FoundImage {
 
 /**
  * The image of a job that lies in the store already, from a call whose end nobody recorded.
- * @param imageKey where it would lie, less the extension
+ * @param imageKey where it would lie, less the extension; the image of `call` may also lie beside it, where that was
+ * taken
  * @throws {StoreError}
  */
 export async function findImage(
   store: Store,
   imageKey: string,
   job: string,
-  { extensions = IMAGE_EXTENSIONS, signal }: { extensions?: readonly ImageExtension[]; signal?: AbortSignal } = {},
+  {
+    extensions = IMAGE_EXTENSIONS,
+    call,
+    signal,
+  }: { extensions?: readonly ImageExtension[]; call?: string; signal?: AbortSignal } = {},
 ): Promise<FoundImage | undefined> {
   const options = signal === undefined ? {} : { signal };
-  const infos = await Promise.all(extensions.map((extension) => store.head(`${imageKey}.${extension}`, options)));
+  const places = call === undefined ? [imageKey] : [imageKey, `${imageKey}.${call}`];
+  const keys = places.flatMap((place) => extensions.map((extension) => `${place}.${extension}`));
+  const infos = await Promise.all(keys.map((key) => store.head(key, options)));
   return infos.map((info) => info && imageOf(info, job)).find((found) => found !== undefined);
 }
 

@@ -8,7 +8,7 @@ import type { Work } from './work.ts';
 
 /** A call of an earlier run whose worker was lost: its image may be in the store, else nobody knows. */
 export async function recover({ job, row }: Work, lost: LostCall, deps: RenderDependencies): Promise<Ending> {
-  const found = await lookForImage(job, deps).catch((error: unknown) => {
+  const found = await lookForImage(job, lost.call, deps).catch((error: unknown) => {
     deps.logger.warn({ err: error, job: job.id }, 'the store cannot tell whether an image was stored');
     return 'unreadable' as const;
   });
@@ -47,7 +47,7 @@ export async function recover({ job, row }: Work, lost: LostCall, deps: RenderDe
 }
 
 /** Looks into the store, where what this machine kept for it is put first. */
-async function lookForImage(job: Job, { rescue, store }: RenderDependencies) {
+async function lookForImage(job: Job, call: string, { rescue, store }: RenderDependencies) {
   await rescue.storeKept(store);
-  return findImage(store, job.imageKey, job.id);
+  return findImage(store, job.imageKey, job.id, { call });
 }

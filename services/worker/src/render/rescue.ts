@@ -6,6 +6,7 @@ import type { Logger } from '@renderyard/shared/logger';
 import type { Store } from '@renderyard/shared/store/store';
 import type { AnswerFacts } from '../segmind/outcome.ts';
 import type { ReceivedImage } from '../segmind/received-image.ts';
+import { placeImage } from './place-image.ts';
 import { imageMetadata } from './store-image.ts';
 
 /** Paid images that could not be stored before the worker had to stop. */
@@ -18,7 +19,7 @@ export interface Rescue {
 interface Note {
   readonly key: string;
   readonly contentType: string;
-  readonly metadata: Readonly<Record<string, string>>;
+  readonly metadata: ReturnType<typeof imageMetadata>;
 }
 
 /**
@@ -33,14 +34,18 @@ export function createRescue({ folder, logger }: { readonly folder: string; read
     if (text === undefined) return;
     const note = JSON.parse(text) as Note;
     const { size } = await stat(path);
-    await store.put(
-      note.key,
+    const dot = note.key.lastIndexOf('.');
+    const job = { id: note.metadata.job, imageKey: note.key.slice(0, dot) };
+    const placed = await placeImage(
+      { store, logger },
+      { job, call, extension: note.key.slice(dot + 1) },
       { path, bytes: size },
-      { contentType: note.contentType, metadata: note.metadata, ifAbsent: true },
+      { contentType: note.contentType, metadata: note.metadata },
     );
     await rm(`${path}.json`, { force: true });
     await rm(path, { force: true });
-    logger.info({ key: note.key }, 'a paid image that an earlier process had kept on disk is stored');
+    const { key } = 'earlier' in placed ? placed.earlier.image : placed;
+    logger.info({ key }, 'a paid image that an earlier process had kept on disk is stored');
   }
 
   return {

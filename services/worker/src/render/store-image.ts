@@ -2,13 +2,13 @@ import type { Clock } from '@renderyard/shared/clock';
 import { toCredits } from '@renderyard/shared/credits/amount';
 import type { Ledger } from '@renderyard/shared/credits/ledger';
 import type { Image, Job } from '@renderyard/shared/job/job';
-import { imageOf } from '@renderyard/shared/job/stored-image';
 import type { Logger } from '@renderyard/shared/logger';
 import type { Store } from '@renderyard/shared/store/store';
 import { StoreError } from '@renderyard/shared/store/store-error';
 import type { AnswerFacts } from '../segmind/outcome.ts';
 import type { ReceivedImage } from '../segmind/received-image.ts';
 import { backoff } from './backoff.ts';
+import { placeImage } from './place-image.ts';
 
 export type Stored =
   | { readonly kind: 'stored'; readonly image: Image }
@@ -32,7 +32,7 @@ const FIRST_WAIT_MS = 250;
 /**
  * Puts a paid image into the store, however long that takes: it is tried until it succeeds or the worker must stop,
  * and while it fails no new call is made. The object is created, never replaced: of two calls for one job (a worker
- * that was thought dead) the first image stays, and both record the same.
+ * that was thought dead) the first image stays, and both record the same. Where its key is another's, it goes beside it.
  */
 export async function storeImage(
   job: Job,
@@ -41,42 +41,36 @@ export async function storeImage(
   facts: AnswerFacts,
   deps: StoreImageDependencies,
 ): Promise<Stored> {
-  const { store, ledger, clock, logger, abort } = deps;
-  const key = `${job.imageKey}.${received.extension}`;
+  const { ledger, clock, logger, abort } = deps;
+  const place = { job, call, extension: received.extension };
   const metadata = imageMetadata(job, call, received, facts);
   for (let tries = 1; ; tries++) {
     try {
-      const put = await store.put(key, received.body, {
+      const placed = await placeImage(deps, place, received.body, {
         contentType: received.contentType,
         metadata,
-        ifAbsent: true,
         signal: abort,
       });
       if (tries > 1 && (await ledger.releaseHold('store')))
         logger.info({ hold: 'store' }, 'the store takes images again');
-      if (put === 'stored') {
-        return {
-          kind: 'stored',
-          image: {
-            key,
-            content_type: received.contentType,
-            bytes: received.bytes,
-            width: received.width,
-            height: received.height,
-            sha256: received.sha256,
-            seed: Number(metadata.seed),
-          },
-        };
-      }
-      const there = await store.head(key, { signal: abort });
-      const found = there && imageOf(there, job.id);
-      if (found !== undefined) return { kind: 'stored', image: found.image };
-      return { kind: 'refused', detail: `There is already another object at ${key}.` };
+      if ('earlier' in placed) return { kind: 'stored', image: placed.earlier.image };
+      return {
+        kind: 'stored',
+        image: {
+          key: placed.key,
+          content_type: received.contentType,
+          bytes: received.bytes,
+          width: received.width,
+          height: received.height,
+          sha256: received.sha256,
+          seed: Number(metadata.seed),
+        },
+      };
     } catch (error) {
       if (abort.aborted) return { kind: 'gave_up' };
       if (error instanceof StoreError && error.kind === 'invalid')
         return { kind: 'refused', detail: 'The store refuses the image.' };
-      logger.warn({ err: error, job: job.id, key, tries }, 'an image cannot be stored and is tried again');
+      logger.warn({ err: error, job: job.id, call, tries }, 'an image cannot be stored and is tried again');
       holdForStore(deps);
       await clock.sleep(FIRST_WAIT_MS + backoff(Math.min(tries, 4), FIRST_WAIT_MS), abort);
       if (abort.aborted) return { kind: 'gave_up' };
