@@ -2,6 +2,7 @@ import type { RowProblem } from '@renderyard/shared/batch/batch';
 import { rowJobId } from '@renderyard/shared/batch/row';
 import { parse } from 'csv-parse/sync';
 import { expect, test } from 'vitest';
+import { startRedisInstance } from '../support/redis-instance.ts';
 import { failed, openBatchBench, putEnd, putImage, succeeded } from './batch-bench.ts';
 
 const COLUMNS = ['id', 'Prompt ', 'status', 'note'];
@@ -170,4 +171,23 @@ test('what the store has lost is told before the first byte, and cuts the connec
     status: 500,
     json: { code: 'internal_error' },
   });
+});
+
+test('a download during which Redis is emptied is cut, not ended with rows that look queued', async () => {
+  await using redis = await startRedisInstance();
+  await using bench = await openBatchBench({ redisUrl: redis.url });
+  // More than the buffers of a connection hold, so that most parts are read once some of the file was taken.
+  const rows = Array.from({ length: 400 }, (_, index) => ({ values: [`Fox ${index} ${'x'.repeat(100_000)}`] }));
+  const batch = await bench.put({ columns: ['prompt'], rows, partRows: 4 });
+  await bench.open(batch);
+  const answer = await bench.get(`${batch.path}/results.csv`);
+  expect(answer.status).toBe(200);
+  const body = answer.body?.getReader();
+  expect((await body?.read())?.done).toBe(false);
+  await bench.api.redis.flushall();
+  await expect(
+    (async () => {
+      while ((await body?.read())?.done === false);
+    })(),
+  ).rejects.toThrow();
 });

@@ -38,7 +38,7 @@ test('20,000 rows come in order, each once, and only so many are read as the cli
       return files.readRows(...given);
     },
   };
-  const reader = createPartReader({ states, files: counted, record: batch.record });
+  const reader = createPartReader({ states, files: counted, record: batch.record, sameRedis: async () => undefined });
   const parts = readAhead(batch.record.parts.length, async (part) => (await reader.read(part)).rows);
   const pieces = asText('', parts, (some) => some.map(({ record }) => `${record.row}\n`).join(''));
   await pieces.next();

@@ -1,5 +1,8 @@
 import { createPartReader } from '@renderyard/api/batches/results/part-reader';
+import { createBeginReading } from '@renderyard/api/plugins/same-redis';
 import { manifestKey } from '@renderyard/shared/batch/batch-layout';
+import { createGeneration } from '@renderyard/shared/redis/generation';
+import { GenerationLostError } from '@renderyard/shared/redis/script';
 import { describe, expect, test } from 'vitest';
 import { type BatchBench, openBatchBench, type PutBatch } from './batch-bench.ts';
 
@@ -8,8 +11,16 @@ const BAD = { code: 'bad_image', detail: 'Cut off.' } as const;
 const POINTS = ['get', 'results', 'processing', 'resultVersions', 'get again', 'readResults', 'the end'] as const;
 type Point = (typeof POINTS)[number];
 
+/** As a request has it: by the mark that stood in Redis when it began. */
+async function sameRedisOf({ api: { redis, prefix } }: BatchBench) {
+  const generation = createGeneration(redis, prefix);
+  await generation.find();
+  return createBeginReading({ redis, prefix, generation })();
+}
+
 /** Reads part 0, and lets something happen right before one of its reads, once. */
-async function readWith({ states, files }: BatchBench, batch: PutBatch, point: Point, happens: () => Promise<unknown>) {
+async function readWith(bench: BatchBench, batch: PutBatch, point: Point, happens: () => Promise<unknown>) {
+  const { states, files } = bench;
   let gets = 0;
   let happened = false;
   const meet = async (here: Point) => {
@@ -24,6 +35,7 @@ async function readWith({ states, files }: BatchBench, batch: PutBatch, point: P
     }) as (...args: A) => Promise<R>;
   const reader = createPartReader({
     record: batch.record,
+    sameRedis: await sameRedisOf(bench),
     states: {
       get: met(() => (gets++ === 0 ? 'get' : 'get again'), states.get),
       results: met(() => 'results', states.results),
@@ -98,14 +110,16 @@ describe.each(POINTS)('whatever happens before %s', (point) => {
     expect(await readWith(bench, batch, 'get', async () => undefined)).toBe('su fa su su');
   });
 
-  test('an emptied Redis takes away what was only there, and nothing of the store', async () => {
+  test('what an emptied Redis no longer knows is not told as if it were so', async () => {
     await using bench = await openBatchBench();
     const batch = await openHalf(bench);
     const empty = async () => {
       const keys = await bench.api.redis.keys(`${bench.api.prefix}*`);
       await bench.api.redis.del(keys);
     };
-    expect(await readWith(bench, batch, point, empty)).toMatch(/^su (fa|qu) qu qu$/);
+    const reading = readWith(bench, batch, point, empty);
+    if (point === 'the end') expect(await reading).toBe('su fa qu qu');
+    else await expect(reading).rejects.toThrow(GenerationLostError);
   });
 });
 
@@ -115,7 +129,8 @@ test('a retry of an ended batch has its failed rows due again, and its history i
   await bench.endNext(batch, { image: '000003' });
   await bench.endNext(batch, { image: '000004' });
   await complete(bench, batch);
-  const reader = createPartReader({ states: bench.states, files: bench.files, record: batch.record });
+  const { states, files } = bench;
+  const reader = createPartReader({ states, files, record: batch.record, sameRedis: await sameRedisOf(bench) });
   expect((await reader.read(0)).rows[1]).toMatchObject({ status: 'failed', result: { run: 0 } });
   const versions = await bench.files.resultVersions(batch.id);
   const bits = (byte: number) => Uint8Array.of(byte);

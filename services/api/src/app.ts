@@ -33,6 +33,7 @@ import { refuseWhileRebuilding } from './plugins/refuse-while-rebuilding.ts';
 import { addRequestRecord } from './plugins/request-record.ts';
 import { boundRequestTime } from './plugins/request-time.ts';
 import { requireKey } from './plugins/require-key.ts';
+import { createBeginReading, readSameRedis } from './plugins/same-redis.ts';
 import { addSecurityHeaders } from './plugins/security-headers.ts';
 import { endStuckConnections } from './plugins/stuck-connections.ts';
 import { compileSchema } from './plugins/validation.ts';
@@ -133,7 +134,8 @@ export function createApp(deps: AppDeps): App {
   const states = createBatchStates({ redis, prefix, generation });
   const files = createBatchFiles({ store });
   const finder = createBatchFinder({ states, files });
-  const findRowJob = createRowJobFinder({ finder, states, files, jobs });
+  const beginReading = createBeginReading({ redis, prefix, generation });
+  const findRowJob = createRowJobFinder({ finder, states, files, jobs, beginReading });
   const importer = createImporter({ config, signingKey: deps.signingKey, store, clock, logger });
   const batchViewer = createBatchViewer({ ledger, config, clock });
   const batches = { store, files, states, finder, viewer: batchViewer, feedQueue, clock, logger };
@@ -157,6 +159,7 @@ export function createApp(deps: AppDeps): App {
     (v1: App, _options, done) => {
       requireKey(v1, { keys });
       refuseWhileRebuilding(v1, { recovery });
+      readSameRedis(v1, { beginReading });
       addIdempotency(v1, { store: createIdempotencyStore({ redis, prefix }), logger });
       jobsRoutes(v1, { jobs, findRowJob, viewer, feedQueue, endedJobs, mostWaiting, clock });
       jobActionRoutes(v1, { jobs, findRowJob, queue, viewer, feedQueue, mostWaiting });

@@ -31,9 +31,9 @@ export function addProblemReplies(
     return sendProblem(error, request, reply);
   });
 
-  /** Whether something was not found only because Redis was emptied a moment ago. */
+  /** Whether something was not found, or not in the state for it, only because Redis was emptied a moment ago. */
   async function isLost(error: unknown): Promise<boolean> {
-    if (!(error instanceof ProblemError) || error.code !== 'not_found') return false;
+    if (!(error instanceof ProblemError) || ![404, 409].includes(error.statusCode)) return false;
     return (await generation.find().catch(() => undefined)) === 'missing';
   }
 

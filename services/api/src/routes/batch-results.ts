@@ -70,7 +70,7 @@ export function batchResultsRoutes(
     const { id } = request.params;
     request.record.batch_id = id.slice(0, 40);
     const { record, state } = await finder.find(id, request.account);
-    const { read } = createPartReader({ states, files, record });
+    const { read } = createPartReader({ states, files, record, sameRedis: request.sameRedis });
     return {
       record,
       filename: downloadName(record, state.name, what),

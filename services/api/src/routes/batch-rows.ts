@@ -71,7 +71,7 @@ export function batchRowsRoute(
       request.record.batch_id = id.slice(0, 40);
       const { limit, status, after } = request.query;
       const { record } = await finder.find(id, request.account);
-      const { read } = createPartReader({ states, files, record });
+      const { read } = createPartReader({ states, files, record, sameRedis: request.sameRedis });
       const page = await listRows({ record, read }, { status, after: Number(after ?? 0), limit });
       const live = await Promise.all(
         page.rows.map(({ row }) => (isFinal(row.status) ? undefined : jobs.get(rowJobId(id, row.record.row)))),

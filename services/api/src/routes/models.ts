@@ -15,15 +15,16 @@ const ModelParams = Type.Object({ slug: Type.String({ maxLength: 4096 }) });
 
 /** `GET /v1/models` and `GET /v1/models/{slug}`: what can be rendered with, and by which parameters. */
 export function modelsRoutes(app: App): void {
+  const config = { needsNoRedis: true };
   app.get(
     '/models',
-    { schema: { summary: 'List models', response: answers({ 200: listOf(ModelSchema) }) } },
+    { config, schema: { summary: 'List models', response: answers({ 200: listOf(ModelSchema) }) } },
     async () => ({ object: 'list' as const, data: MODELS.map(view), has_more: false, next: null }),
   );
 
   app.get(
     '/models/:slug',
-    { schema: { summary: 'Read a model', params: ModelParams, response: answers({ 200: ModelSchema }) } },
+    { config, schema: { summary: 'Read a model', params: ModelParams, response: answers({ 200: ModelSchema }) } },
     async (request) => {
       const model = findModel(request.params.slug);
       if (model === undefined)

@@ -4,6 +4,7 @@ import type { BatchFiles } from '@renderyard/shared/batch/batch-files';
 import type { BatchStates } from '@renderyard/shared/batch/batch-states';
 import type { RowRecord } from '@renderyard/shared/batch/row';
 import type { RowResult } from '@renderyard/shared/batch/row-result';
+import type { SameRedis } from '../../plugins/same-redis.ts';
 import { type BatchNow, isLive, readStoredNow, type StoredNow } from './batch-now.ts';
 import { laterResult, type RowStatus, rowStatus } from './row-status.ts';
 
@@ -37,10 +38,13 @@ export function createPartReader({
   states,
   files,
   record,
+  sameRedis,
 }: {
   readonly states: ResultStates;
   readonly files: BatchFiles;
   readonly record: BatchRecord;
+  /** Asked once a part was read, before it is given: an emptied Redis knows of no results that were only there. */
+  readonly sameRedis: SameRedis;
 }) {
   const { id } = record;
   // Of a batch that is not live; it changes only when that does, which the reading of a part finds out.
@@ -79,6 +83,7 @@ export function createPartReader({
   return {
     /**
      * @throws {StoreError} when the store cannot be read.
+     * @throws {GenerationLostError} when Redis was emptied or replaced meanwhile.
      * @throws {Error} when it has lost the part, or its results.
      */
     async read(part: number): Promise<PartNow> {
@@ -86,6 +91,7 @@ export function createPartReader({
       for (let looks = 0; looks < MOST_LOOKS; looks++) {
         const found = await look(part, looks >= LISTED_FROM);
         if (found !== undefined) {
+          await sameRedis();
           const { batch, results } = found;
           const processing = new Set(found.processing);
           return {
