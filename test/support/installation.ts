@@ -69,6 +69,8 @@ export interface Installation extends AsyncDisposable {
   readonly workers: ServiceProcess[];
   readonly folder: string;
   startWorker(): Promise<ServiceProcess>;
+  /** Starts another API in the place of one that was killed. */
+  restartApi(): Promise<void>;
   /** `fetch` on the API; the body is sent as JSON. */
   call(method: string, path: string, body?: unknown): Promise<Response>;
   submit(prompts: readonly string[], parameters?: Readonly<Record<string, unknown>>): Promise<string[]>;
@@ -117,7 +119,7 @@ export async function startInstallation({
     LOCK_MS: '2000',
     ...env,
   };
-  const api = await startService({ service: 'api', env: settings });
+  let api = await startService({ service: 'api', env: settings });
   const call = (method: string, path: string, body?: unknown) =>
     fetch(new URL(path, api.url), {
       method,
@@ -135,6 +137,10 @@ export async function startInstallation({
     workers: [],
     folder,
     call,
+    async restartApi() {
+      await api.exited;
+      api = await startService({ service: 'api', env: settings });
+    },
     async startWorker() {
       const worker = await startService({ service: 'worker', env: settings });
       installation.workers.push(worker);
@@ -212,6 +218,9 @@ export async function startInstallation({
   await Promise.all(Array.from({ length: workers }, () => installation.startWorker()));
   return {
     ...installation,
+    get api() {
+      return api;
+    },
     [Symbol.asyncDispose]: async () => {
       await Promise.all([...installation.workers, api].map((service) => service[Symbol.asyncDispose]()));
       await running.close();
