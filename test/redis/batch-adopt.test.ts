@@ -85,6 +85,21 @@ describe('a call that an emptied Redis had granted', () => {
     await expectBatchesInOrder(bench, [id]);
   });
 
+  it('whose row has a ticket again, and that failed, is counted to the row, also when that is given back', async () => {
+    await using bench = await openBatchBench();
+    const id = await open(bench);
+    const ticket = await takeOne(bench);
+    const end = { status: 'queued', settlement: { kind: 'uncertain', how: 'cut' }, uncertain: 'limited' } as const;
+    expect(await bench.endRow(call(id, 1), { adopt: adoptedCall(), ...end })).toMatchObject({ late: true });
+    await bench.decide(id, { status: 'paused' });
+    expect(await bench.claim(ticket)).toBe('void');
+    await bench.decide(id, { status: 'running' });
+    await bench.renderAll([await takeOne(bench)]);
+    expect((await bench.results(id)).get(1)).toMatchObject({ cost: 2 * COST });
+    expect((await bench.state(id)).cost).toBe(2 * COST);
+    await expectBatchesInOrder(bench, [id]);
+  });
+
   it('whose row has ended by its image, which was found in the store, is not counted again', async () => {
     await using bench = await openBatchBench();
     await bench.balance(100 * COST);

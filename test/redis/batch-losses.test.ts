@@ -68,6 +68,21 @@ describe('a row whose worker is lost', () => {
     expect(await bench.state(id)).toMatchObject({ status: 'finishing', succeeded: 1, cost: COST });
   });
 
+  it('is charged once for an image that comes twice, too late first and then in time', async () => {
+    await using bench = await openBatchBench();
+    await bench.balance(100 * COST);
+    const id = await bench.open(1);
+    const { ticket, call } = await loseCall(bench);
+    await bench.endRow(call, { status: 'queued', settlement: UNCERTAIN, uncertain: 'limited' });
+    const second = await bench.begin(ticket);
+    expect(await bench.endRow(call)).toMatchObject({ late: true });
+    await bench.endRow(second, { status: 'queued', settlement: { kind: 'released' } });
+    expect(await bench.endRow(call)).toMatchObject({ late: false, status: 'succeeded' });
+    expect(await bench.state(id)).toMatchObject({ succeeded: 1, cost: COST, reserved: 0 });
+    expect(await bench.books()).toMatchObject({ spent: COST });
+    await expectBatchesInOrder(bench, [id]);
+  });
+
   it('keeps its batch from ending as canceled until its call is charged', async () => {
     await using bench = await openBatchBench();
     await bench.balance(100 * COST);

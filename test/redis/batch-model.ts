@@ -75,6 +75,10 @@ export function createBatchModel(bench: BatchBench) {
     return rowOf(job).ended === undefined && status !== 'completed' && status !== 'canceled';
   }
 
+  async function isCanceling(job: string): Promise<boolean> {
+    return (await bench.state(parseRowJobId(job)?.batch ?? '')).status === 'canceling';
+  }
+
   /** Records the end of a call, and notes what must have come of it. */
   async function tell(call: ModelCall, telling: Telling): Promise<void> {
     const { settlement } = telling;
@@ -82,9 +86,13 @@ export function createBatchModel(bench: BatchBench) {
     const known = (await bench.redis.exists(`${bench.prefix}job:${call.job}`)) === 1;
     const first = call.told === 'nothing';
     const taken = call.adopted === true && first && !known && (await takesRow(call.job));
+    const row = isRow(call.job) ? await rowEndOf(call, known) : undefined;
+    // Of a row that was dropped with its batch nobody knows any more what it came to since it ended last.
+    if (taken && (await isCanceling(call.job)))
+      Object.assign(rowOf(call.job), { attempts: 0, uncertain: 0, cost: 0 }, row?.previous);
     const answer = await bench.end(call, {
       ...telling,
-      row: isRow(call.job) ? await rowEndOf(call, known) : undefined,
+      row,
       ...(telling.status === 'failed' ? { error: ERROR } : {}),
       ...(uncertain ? { uncertain: 'limited' as const } : {}),
       ...(call.adopted === true ? { adopt: adoptedCall({ estimate: call.estimate }) } : {}),

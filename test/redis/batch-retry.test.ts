@@ -58,6 +58,16 @@ describe('a retry', () => {
     expect(bench.written.get(id)?.get(1)).toMatchObject({ run: 1, status: 'succeeded', attempts: 2 });
   });
 
+  it('of a batch none of whose rows has failed ends it all the same', async () => {
+    await using bench = await openBatchBench();
+    await bench.balance(100 * COST);
+    const id = await bench.open(2);
+    await bench.renderAll(await bench.jobs.takeTickets(10));
+    expect(await bench.decide(id, { runs: 1 })).toMatchObject({ status: 'finishing', runs: 1 });
+    expect(await bench.flush()).toBe(true);
+    expect((await bench.state(id)).status).toBe('completed');
+  });
+
   it('of a paused batch waits for its end, where it does not end it', async () => {
     await using bench = await openBatchBench();
     await bench.balance(100 * COST);

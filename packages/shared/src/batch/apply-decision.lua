@@ -38,5 +38,7 @@ local function apply_decision(id, decision, now)
       redis.call('HDEL', batch, 'hold')
       enlist(id)
     end
+    -- A retry of a batch none of whose rows has failed.
+    finish_if_ended(id, now)
   end
 end

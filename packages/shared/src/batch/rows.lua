@@ -111,12 +111,12 @@ end
 local function give_back(id, now)
   local batch, row = row_of(id)
   local job = P .. 'job:' .. id
-  local state = redis.call('HMGET', job, 'attempts', 'status')
+  local state = redis.call('HMGET', job, 'attempts', 'status', 'cost')
   if state[2] == 'processing' then
     row_rests(batch, now)
     redis.call('HSET', job, 'status', 'queued')
   end
-  if tonumber(state[1] or 0) == 0 then
+  if tonumber(state[1] or 0) == 0 and tonumber(state[3] or 0) == 0 then
     redis.call('DEL', job)
   else
     -- No ticket has the generation 0: one that is still about asks for nothing.

@@ -22,14 +22,14 @@
 -- include finish.lua
 -- include ../batch/rows.lua
 
--- So long a call that was taken in is known not to be taken in again, in milliseconds.
-local ADOPTED_MS = 3600000
+-- What was told of a call that a job did not wait for may be told again. So long it is known to be counted, in milliseconds.
+local KNOWN_MS = 3600000
 
 local now = redis_now()
 local job = P .. 'job:' .. a.id
 
 local batch = row_of(a.id)
-if a.adopt and redis.call('SET', P .. 'adopted:' .. a.call, 1, 'NX', 'PX', ADOPTED_MS) then
+if a.adopt and redis.call('SET', P .. 'adopted:' .. a.call, 1, 'NX', 'PX', KNOWN_MS) then
   -- This Redis has not seen the call begin. It is taken in as if it had, and with it the row, if nobody else has it.
   local known = redis.call('HGET', P .. 'uncertain', a.call)
   known = known and cjson.decode(known)
@@ -46,16 +46,16 @@ local open = state[1] == 'queued' or state[1] == 'processing'
 -- An image is taken also when its call was given up for lost, as long as no other call is in flight.
 local ours = open and (a.call == nil and state[3] == '' or a.call == state[3] or a.status == 'succeeded' and state[3] == '')
 
-local trial
+local trial, charge
 if a.call then
   local seq = credits_number('seq') or 0
   local entry = redis.call('HGET', P .. 'calls', a.call)
   trial = entry and cjson.decode(entry).trial
-  local charge = settle(a.call, a.settlement, now)
+  charge = settle(a.call, a.settlement, now)
   if charge then
     if a.reading then take_reading(a.reading, seq, now, credits_number('header_only') == 1) end
     if a.incident then count_incidents(1, a.trial_ms, now, a.incident == 'light' and LIGHT or GRAVE) end
-  elseif ours and a.settlement.kind == 'spent' and a.settlement.cost then
+  elseif ours and a.settlement.kind == 'spent' and a.settlement.cost and redis.call('EXISTS', P .. 'late:' .. a.call) == 0 then
     -- Redis lost the beginning of this call; what it cost is counted all the same.
     charge = spend(a.settlement.cost)
   end
@@ -77,6 +77,7 @@ end
 
 if not state[1] then return cjson.encode({ status = 'gone', late = true }) end
 if not ours then
+  if charge and open then redis.call('SET', P .. 'late:' .. a.call, 1, 'PX', KNOWN_MS) end
   -- A job that was given up keeps what comes too late: a retry finds it, and pays for nothing.
   local given_up = state[1] == 'failed' or state[1] == 'canceled' or state[1] == 'expired'
   if given_up and a.output and a.status == 'succeeded' and (redis.call('HGET', job, 'output') or '[]') == '[]' then
