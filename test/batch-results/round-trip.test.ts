@@ -51,6 +51,13 @@ test('rejected rows can be imported again as they are, and are rejected for the 
   );
 });
 
+test('rejected rows are given in no form that would lose something when they are imported again', async () => {
+  const { id } = await upload(bench.api.url, GIVEN);
+  const answer = await bench.api.get(`/v1/batches/${id}/rejected.csv?formulas=keep`);
+  expect(answer).toMatchObject({ status: 400, json: { errors: [{ pointer: '?formulas', code: 'unknown_field' }] } });
+  expect((await text(`/v1/batches/${id}/rejected.csv?bom=true`)).slice(0, 4)).toBe("'=id");
+});
+
 test('rejected rows that were corrected run with everything else as it was given', async () => {
   const first = await upload(bench.api.url, GIVEN);
   const rejected = await text(`/v1/batches/${first.id}/rejected.csv`);

@@ -8,7 +8,6 @@ import { Type } from 'typebox';
 import type { App } from '../app-instance.ts';
 import type { BatchFinder } from '../batches/batch-finder.ts';
 import { asText } from '../batches/results/as-text.ts';
-import type { Formulas } from '../batches/results/csv-text.ts';
 import { sendDownload } from '../batches/results/download.ts';
 import { downloadName } from '../batches/results/download-name.ts';
 import { imagesZip } from '../batches/results/images-zip.ts';
@@ -22,19 +21,22 @@ import { answers } from './responses.ts';
 
 const CSV = 'text/csv; charset=utf-8; header=present';
 
+const bom = Type.Enum(['true', 'false'], {
+  default: 'false',
+  description: 'Begins with a mark of byte order, by which Excel knows UTF-8.',
+});
 const CsvQuery = Type.Object(
   {
     formulas: Type.Enum(['escape', 'keep'], {
       default: 'escape',
       description: "Cells that a spreadsheet would run get a ' in front; `keep` leaves every cell byte for byte.",
     }),
-    bom: Type.Enum(['true', 'false'], {
-      default: 'false',
-      description: 'Begins with a mark of byte order, by which Excel knows UTF-8.',
-    }),
+    bom,
   },
   { additionalProperties: false },
 );
+/** Of a file that is uploaded again, where one `'` is taken off every cell that would be a formula behind it. */
+const RejectedQuery = Type.Object({ bom }, { additionalProperties: false });
 const NoQuery = Type.Object({}, { additionalProperties: false });
 
 /** A body that is sent as it is made; a connection that is cut tells that it is not whole. */
@@ -126,18 +128,17 @@ export function batchResultsRoutes(
       schema: {
         summary: "Download a batch's rejected rows as CSV",
         params: JobParams,
-        querystring: CsvQuery,
+        querystring: RejectedQuery,
         response: streamed('text/csv', 'As they were given, with what is wrong; correct it, and upload it as it is.'),
       },
     },
     async (request, reply) => {
-      const formulas: Formulas = request.query.formulas;
       const { record, filename } = await open(request, 'rejected.csv');
       const pieces = (signal: AbortSignal) => {
         const read = (part: number) => readRejected(store, record, part, signal);
-        const header = withBom(request.query.bom, rejectedHeader(record, formulas));
+        const header = withBom(request.query.bom, rejectedHeader(record));
         const parts = readAhead(record.rejected_parts.length, read, signal);
-        return asText(header, parts, (rows) => rejectedRecords(record, rows, formulas));
+        return asText(header, parts, (rows) => rejectedRecords(record, rows));
       };
       return sendDownload(request, reply, { filename, contentType: CSV, pieces });
     },

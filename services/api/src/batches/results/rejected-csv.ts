@@ -3,7 +3,7 @@ import { rejectedKey } from '@renderyard/shared/batch/batch-layout';
 import { parseLines } from '@renderyard/shared/batch/lines';
 import type { Store } from '@renderyard/shared/store/store';
 import { REJECTED_COLUMNS } from '../rows/own-rejected.ts';
-import { cellOf, csvText, type Formulas } from './csv-text.ts';
+import { cellOf, csvText } from './csv-text.ts';
 
 /** A line of a part of rejected rows. */
 export interface RejectedRow {
@@ -27,22 +27,19 @@ export async function readRejected(
   return parseLines<RejectedRow>(Buffer.concat(chunks).toString('utf8'));
 }
 
-export function rejectedHeader({ columns }: Pick<BatchRecord, 'columns'>, formulas: Formulas): string {
-  return csvText([[...columns, ...REJECTED_COLUMNS]], formulas);
+/** Formulas are always made harmless: reading the file takes one mark off each, and would take one of the row's own. */
+export function rejectedHeader({ columns }: Pick<BatchRecord, 'columns'>): string {
+  return csvText([[...columns, ...REJECTED_COLUMNS]], 'escape');
 }
 
 /**
  * Rejected rows as they were given, with what is wrong with each. Fields that it has beyond the columns come last, behind
  * ours: nothing is lost, every other cell stands under its name, and the row is refused again until they are put right.
  */
-export function rejectedRecords(
-  { columns }: Pick<BatchRecord, 'columns'>,
-  rows: readonly RejectedRow[],
-  formulas: Formulas,
-): string {
+export function rejectedRecords({ columns }: Pick<BatchRecord, 'columns'>, rows: readonly RejectedRow[]): string {
   return csvText(
     rows.map((row) => cellsOf(columns, row)),
-    formulas,
+    'escape',
   );
 }
 
