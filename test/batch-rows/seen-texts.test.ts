@@ -1,4 +1,4 @@
-import { createSeenTexts } from '@renderyard/api/batches/rows/seen-texts';
+import { createSeenIdsAndKeys } from '@renderyard/api/batches/rows/seen-texts';
 import { createTextHash } from '@renderyard/api/batches/rows/text-hash';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
@@ -7,7 +7,7 @@ describe('texts that were seen', () => {
   it('are known again with the line in which each was first, and no others are', () => {
     fc.assert(
       fc.property(fc.array(fc.string({ unit: 'binary', maxLength: 6 }), { maxLength: 300 }), (texts) => {
-        const seen = createSeenTexts();
+        const seen = createSeenIdsAndKeys().ids;
         const before = texts.map((text, i) => seen.add(text, i + 1));
         const first = texts.map((text, i) => (texts.indexOf(text) < i ? texts.indexOf(text) + 1 : undefined));
         expect(before).toEqual(first);
@@ -15,15 +15,30 @@ describe('texts that were seen', () => {
     );
   });
 
+  it('are known as ids or as keys, whatever the others are', () => {
+    const texts = fc.array(fc.tuple(fc.string({ maxLength: 2 }), fc.boolean()), { maxLength: 300 });
+    fc.assert(
+      fc.property(texts, (added) => {
+        const seen = createSeenIdsAndKeys();
+        const first = new Map<string, number>();
+        added.forEach(([text, isId], i) => {
+          const name = `${isId} ${text}`;
+          expect((isId ? seen.ids : seen.keys).add(text, i + 1)).toBe(first.get(name));
+          if (!first.has(name)) first.set(name, i + 1);
+        });
+      }),
+    );
+  });
+
   it('are kept while the table grows, in bounded memory', () => {
-    const seen = createSeenTexts();
+    const seen = createSeenIdsAndKeys().ids;
     const many = 200_000;
     const before = process.memoryUsage().arrayBuffers;
     let known = 0;
     for (let i = 1; i <= many; i++) if (seen.add(`text ${i}`, i) !== undefined) known++;
     expect(known).toBe(0);
-    // 2^19 slots of 12 bytes, and no smaller table beside it.
-    expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(7 * 2 ** 20);
+    // 2^19 slots of 16 bytes, and no smaller table beside it.
+    expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(9 * 2 ** 20);
     for (let i = 1; i <= many; i += 997) expect(seen.add(`text ${i}`, 1)).toBe(i);
   });
 });

@@ -11,7 +11,7 @@ import { createReport, type Report } from './report.ts';
 import { createRowKeys } from './row-keys.ts';
 import { createRowMaker, PROMPT, type RowMaker, type RowPlaces } from './row-maker.ts';
 import { createSeedDraw } from './seed-draw.ts';
-import { newTextHash } from './seen-texts.ts';
+import { createSeenIdsAndKeys } from './seen-texts.ts';
 import { parseTemplate, type TemplatePiece } from './template.ts';
 
 /** The options of an upload, read, and all that does not depend on its columns. */
@@ -90,7 +90,7 @@ export function prepareMaker(
       if (bound === undefined) throw unknownColumns(['name' in piece ? piece.name : ''], places.columns);
       return bound;
     });
-  const hash = newTextHash();
+  const seen = createSeenIdsAndKeys();
   const boundNames = keyNames?.map((name) => bind(name, true));
   return createRowMaker({
     parameters,
@@ -98,10 +98,10 @@ export function prepareMaker(
     defaults,
     promptTemplate: promptPieces === undefined ? undefined : bind(promptPieces, false),
     keyTemplate: boundNames?.flat(),
-    keys: createRowKeys(boundNames, mayHaveIds, report, hash),
+    keys: createRowKeys(boundNames, mayHaveIds, report, seen.keys),
     classes: createCostClasses(setup.model, defaults.base, setup.creditEstimate),
     report,
-    hash,
+    ids: seen.ids,
     seed: setup.seed ?? createSeedDraw(),
   });
 }

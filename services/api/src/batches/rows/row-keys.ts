@@ -3,8 +3,7 @@ import { foldKey, safeName } from './image-key.ts';
 import { usesSeed } from './key-template.ts';
 import type { Report } from './report.ts';
 import { rowProblem } from './row-problem.ts';
-import { createSeenTexts } from './seen-texts.ts';
-import type { TextHash } from './text-hash.ts';
+import type { SeenTexts } from './seen-texts.ts';
 
 const ROW_DIGITS = 6;
 /** Where seeds make the keys and meet, so many more are drawn. */
@@ -33,16 +32,15 @@ export interface RowKeys {
 
 /**
  * @param names the template, cut into folders and name; without one a key is the id, or else the row's number
+ * @param seen the keys so far
  * @param mayHaveIds false when no row can have an id, so that numbers alone never meet and need not be remembered
  */
 export function createRowKeys(
   names: readonly (readonly BoundPiece[])[] | undefined,
   mayHaveIds: boolean,
   report: Report,
-  hash: TextHash,
+  seen: SeenTexts,
 ): RowKeys {
-  const seen = createSeenTexts(hash);
-
   function changed(line: number, written: string, key: string): void {
     const first = rowProblem(line, null, 'key_changed', written, '');
     report.warn(first, (count, lines) =>

@@ -9,8 +9,7 @@ import type { Read, RowPreview } from './read.ts';
 import type { Report } from './report.ts';
 import type { RowKeys } from './row-keys.ts';
 import { MOST_ROW_PROBLEMS, type RowProblemCode, rowProblem } from './row-problem.ts';
-import { createSeenTexts } from './seen-texts.ts';
-import type { TextHash } from './text-hash.ts';
+import type { SeenTexts } from './seen-texts.ts';
 
 const PREVIEWED = 5;
 /** The parameter that `prompt_template` writes. */
@@ -39,8 +38,8 @@ export interface RowMakerSetup {
   readonly keys: RowKeys;
   readonly classes: CostClasses;
   readonly report: Report;
-  /** Of ids; that of the keys may be the same. */
-  readonly hash: TextHash;
+  /** The ids so far. */
+  readonly ids: SeenTexts;
   readonly seed: () => number;
 }
 
@@ -64,13 +63,12 @@ export interface RowMaker {
 }
 
 export function createRowMaker(setup: RowMakerSetup): RowMaker {
-  const { parameters, places, defaults, promptTemplate, keyTemplate, keys, classes, report, hash, seed: draw } = setup;
+  const { parameters, places, defaults, promptTemplate, keyTemplate, keys, classes, report, ids, seed: draw } = setup;
   const { base } = defaults;
   const prompt = parameters.get(PROMPT);
   const needed = [...parameters.values()].filter(
     ({ name, required }) => required && base[name] === undefined && !(name === PROMPT && promptTemplate !== undefined),
   );
-  const ids = createSeenTexts(hash);
   const preview: RowPreview[] = [];
   let rows = 0;
 
