@@ -1,6 +1,7 @@
 import { rowsKey } from '@renderyard/shared/batch/batch-layout';
 import type { RowResult } from '@renderyard/shared/batch/row-result';
 import { loadProgress } from '@renderyard/shared/recovery/load-progress';
+import type { UncertainCall } from '@renderyard/shared/recovery/row-tally';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { decisionOf, failureOf, IMAGE_COST, resultOf, storeBatch, storeRowImage } from '../support/stored-batch.ts';
@@ -34,7 +35,7 @@ describe('progress read from the store', () => {
         async (states, runs, status) => {
           const { record, rows } = await storeBatch(yard.store, { rows: ROWS, perPart: PER_PART });
           const decision = decisionOf({ runs, status });
-          const uncertain = new Map<number, { call: string; estimate: number }[]>();
+          const uncertain = new Map<number, UncertainCall[]>();
           const byPart = new Map<number, RowResult[]>();
           for (const [i, row] of rows.entries()) {
             const state = states[i];
@@ -42,7 +43,12 @@ describe('progress read from the store', () => {
             if (state.uncertain > 0)
               uncertain.set(
                 row.row,
-                Array.from({ length: state.uncertain }, (_, n) => ({ call: `call_${row.row}_${n}`, estimate: 1 })),
+                Array.from({ length: state.uncertain }, (_, n) => ({
+                  call: `call_${row.row}_${n}`,
+                  estimate: 1,
+                  startedAt: 1500 + n,
+                  limited: n > 0,
+                })),
               );
             if (state.image) await storeRowImage(yard.store, record.id, row);
             if (state.result === undefined) continue;
@@ -77,6 +83,14 @@ describe('progress read from the store', () => {
           const unknown = states.reduce((sum, { uncertain: calls }) => sum + calls, 0);
           expect(progress.uncertain).toBe(unknown);
           expect(progress.cost).toBe(paid * IMAGE_COST + unknown);
+
+          // Rows that go on take along what no result tells of; nothing else is to be told of.
+          const goOn = states.flatMap(({ uncertain: calls }, i) =>
+            calls > 0 && ['fresh', 'due'].includes(expected[i] ?? '')
+              ? [{ row: i + 1, calls, limited: calls - 1, cost: calls, startedAt: 1500 }]
+              : [],
+          );
+          expect(progress.begun).toEqual(goOn);
 
           // What was found lies in the store now: it is read once more as it is, without looking for images.
           const again = await loadProgress(yard, record, decision, { uncertain });
@@ -120,12 +134,27 @@ describe('progress read from the store', () => {
     const { record, decision, rows } = await storeBatch(yard.store, { rows: 3 });
     await storeRowImage(yard.store, record.id, rows[1] as Row, { call: 'call_found' });
     const uncertain = new Map([
-      [2, [{ call: 'call_found', estimate: 7 }]],
-      [3, [{ call: 'call_lost', estimate: 11 }]],
+      [2, [{ call: 'call_found', estimate: 7, startedAt: 5, limited: true }]],
+      [3, [{ call: 'call_lost', estimate: 11, startedAt: 6, limited: true }]],
     ]);
     const progress = await loadProgress(yard, record, decision, { foundAt: 9000, uncertain });
     expect(progress).toMatchObject({ cost: IMAGE_COST + 11, uncertain: 1, cursor: 3, foundCalls: ['call_found'] });
     expect(rowsOf(progress.again)).toEqual([1, 3]);
+  });
+
+  test('has calls of which none told in the result that an image makes, but for the one that brought it', async () => {
+    await using yard = await openYard();
+    const { record, decision, rows } = await storeBatch(yard.store, { rows: 2, decisions: [decisionOf({ runs: 1 })] });
+    await yard.files.writeResults(record.id, 0, 5000, [failureOf(1, { attempts: 2, uncertain: 1, cost: 3 })]);
+    await storeRowImage(yard.store, record.id, rows[0] as Row, { call: 'call_c' });
+    const calls = ['call_a', 'call_b', 'call_c'].map((call) => ({ call, estimate: 3, startedAt: 1500, limited: true }));
+    const progress = await loadProgress(yard, record, decision, { foundAt: 9000, uncertain: new Map([[1, calls]]) });
+    expect(progress).toMatchObject({ uncertain: 2, cost: IMAGE_COST + 6, begun: [] });
+    expect((await yard.files.readResults(record.id, 0, 9000))?.get(1)).toMatchObject({
+      attempts: 4,
+      uncertain: 2,
+      cost: IMAGE_COST + 6,
+    });
   });
 
   test('is refused where a part of the rows is missing', async () => {

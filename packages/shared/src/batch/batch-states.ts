@@ -39,6 +39,18 @@ export interface BatchState {
   readonly latest: readonly number[];
 }
 
+/** A row that has not ended, and calls of it of which no result tells: their outcome is unknown. */
+export interface BegunRow {
+  readonly row: number;
+  readonly calls: number;
+  /** How many of these count against `UNCERTAIN_RETRIES`. */
+  readonly limited: number;
+  /** What they were estimated at, in all. */
+  readonly cost: Nanocredits;
+  /** When the first of them began, in milliseconds since 1970. */
+  readonly startedAt: number;
+}
+
 /** How far a batch has come, as read from the store. Bits: row r is bit (r − 1) % 8 from the left of byte (r − 1) / 8. */
 export interface BatchProgress {
   readonly succeeded: Uint8Array;
@@ -53,6 +65,8 @@ export interface BatchProgress {
   /** The newest version of each results part. */
   readonly versions: ReadonlyMap<number, number>;
   readonly startedAt: number | undefined;
+  /** Rows among `again` that go on with what they have cost; `cost` and `uncertain` have it already. */
+  readonly begun?: readonly BegunRow[];
 }
 
 /** Results that wait to be written, of a batch that is this worker's to write for the time of its lease. */
@@ -154,6 +168,9 @@ export function createBatchStates({
         opening: progress === undefined ? undefined : await writeBits(progress),
         versions: versions.length > 0 ? versions.map(String) : undefined,
         only_unknown: onlyUnknown || undefined,
+        begun: progress?.begun?.length
+          ? progress.begun.map(({ startedAt, ...row }) => ({ ...row, started_at: startedAt }))
+          : undefined,
       });
       return answer.new;
     },

@@ -7,7 +7,7 @@ import type { RowResult } from '../batch/row-result.ts';
 import type { Store } from '../store/store.ts';
 import { findRowImages } from './find-row-images.ts';
 import { inParallel } from './in-parallel.ts';
-import { createRowTally, type UncertainRows } from './row-tally.ts';
+import { createRowTally, type UncertainCall, type UncertainRows } from './row-tally.ts';
 
 /** Parts read at once: some 500 KB each. */
 const PARTS_AT_ONCE = 4;
@@ -79,7 +79,8 @@ export async function loadProgress(
       const merged = new Map(results);
       for (const { result, call } of found.values()) {
         const before = results.get(result.row);
-        const after = before === undefined ? result : follow(before, result);
+        const others = tally.untold(result.row).filter((each) => each.call !== call);
+        const after = follow(before, others, result);
         tally.add(after, before, call);
         merged.set(after.row, after);
         if (call !== undefined) foundCalls.push(call);
@@ -94,14 +95,16 @@ export async function loadProgress(
   return { ...tally.progress(versions), found: foundImages, foundCalls };
 }
 
-/** What a row's result says over all runs. */
-function follow(before: RowResult, result: RowResult): RowResult {
+/** What a row's result says over all runs, and with calls of which none told. */
+function follow(before: RowResult | undefined, untold: readonly UncertainCall[], result: RowResult): RowResult {
+  const cost = untold.reduce((sum, { estimate }) => sum + estimate, result.cost);
+  const startedAt = Math.min(result.started_at ?? Infinity, ...untold.map((call) => call.startedAt));
   return {
     ...result,
-    attempts: before.attempts + result.attempts,
-    uncertain: before.uncertain + result.uncertain,
-    cost: before.cost + result.cost,
-    started_at: before.started_at ?? result.started_at,
+    attempts: (before?.attempts ?? 0) + untold.length + result.attempts,
+    uncertain: (before?.uncertain ?? 0) + untold.length + result.uncertain,
+    cost: (before?.cost ?? 0) + cost,
+    started_at: before?.started_at ?? (startedAt === Infinity ? null : startedAt),
   };
 }
 

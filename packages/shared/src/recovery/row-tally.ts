@@ -1,11 +1,21 @@
 import type { BatchDecision, BatchRecord } from '../batch/batch.ts';
-import type { BatchProgress } from '../batch/batch-states.ts';
+import type { BatchProgress, BegunRow } from '../batch/batch-states.ts';
 import type { RowResult } from '../batch/row-result.ts';
 import type { Nanocredits } from '../credits/amount.ts';
 import { createRowBits } from './row-bits.ts';
 
-/** Calls of rows whose outcome is unknown, oldest first, and what they were estimated at. */
-export type UncertainRows = ReadonlyMap<number, readonly { readonly call: string; readonly estimate: Nanocredits }[]>;
+/** A call of a row whose outcome is unknown. */
+export interface UncertainCall {
+  readonly call: string;
+  readonly estimate: Nanocredits;
+  /** Milliseconds since 1970. */
+  readonly startedAt: number;
+  /** Whether it counts against `UNCERTAIN_RETRIES`. */
+  readonly limited: boolean;
+}
+
+/** Calls of rows whose outcome is unknown, oldest first. */
+export type UncertainRows = ReadonlyMap<number, readonly UncertainCall[]>;
 
 export type RowTally = ReturnType<typeof createRowTally>;
 
@@ -28,6 +38,8 @@ export function createRowTally(
     /** Rows that have not ended, and were never told of. */
     isFresh: (row: number) => !succeeded.has(row) && !failed.has(row) && !due.has(row),
     isDueAgain: (row: number) => due.has(row),
+    /** Calls of a row of which no result tells, so far. */
+    untold: (row: number): readonly UncertainCall[] => untold.get(row) ?? [],
     get highest() {
       return highest;
     },
@@ -69,7 +81,18 @@ export function createRowTally(
         uncertain: uncertain + calls.length,
         versions,
         startedAt,
+        begun: [...untold].flatMap(([row, of]) => (again.has(row) && of.length > 0 ? [begunRow(row, of)] : [])),
       };
     },
+  };
+}
+
+function begunRow(row: number, calls: readonly UncertainCall[]): BegunRow {
+  return {
+    row,
+    calls: calls.length,
+    limited: calls.filter(({ limited }) => limited).length,
+    cost: calls.reduce((sum, { estimate }) => sum + estimate, 0),
+    startedAt: Math.min(...calls.map(({ startedAt }) => startedAt)),
   };
 }

@@ -5,7 +5,7 @@ import type { Redis } from '../redis/connect.ts';
 import { defineScript } from '../redis/script.ts';
 import type { Store } from '../store/store.ts';
 import { inParallel } from './in-parallel.ts';
-import type { UncertainRows } from './row-tally.ts';
+import type { UncertainCall, UncertainRows } from './row-tally.ts';
 
 /** A call whose outcome is unknown, as it is noted in the store: its entry in the ledger. */
 export interface UncertainNote {
@@ -16,6 +16,8 @@ export interface UncertainNote {
     /** Milliseconds since 1970; from `resolve_after` on it is billed no more. */
     readonly started_at: number;
     readonly resolve_after: number;
+    /** What became of it, as its settlement has it: `status_502`, `timeout`, `lost_worker`, … */
+    readonly how?: string;
   };
 }
 
@@ -58,13 +60,16 @@ function parseEntry(text: string): UncertainNote['entry'] {
 
 /** The notes' calls by batch and row. */
 export function uncertainRowsOf(notes: readonly UncertainNote[]): ReadonlyMap<string, UncertainRows> {
-  const batches = new Map<string, Map<number, { call: string; estimate: Nanocredits }[]>>();
+  const batches = new Map<string, Map<number, UncertainCall[]>>();
   for (const { call, entry } of notes) {
     const found = parseRowJobId(entry.job);
     if (found === undefined) continue;
-    const rows = batches.get(found.batch) ?? new Map<number, { call: string; estimate: Nanocredits }[]>();
+    const rows = batches.get(found.batch) ?? new Map<number, UncertainCall[]>();
     batches.set(found.batch, rows);
-    rows.set(found.row, [...(rows.get(found.row) ?? []), { call, estimate: entry.estimate }]);
+    // A gateway's answer does not count against UNCERTAIN_RETRIES, see judge.ts of the worker.
+    const limited = !`${entry.how}`.startsWith('status_');
+    const one = { call, estimate: entry.estimate, startedAt: entry.started_at, limited };
+    rows.set(found.row, [...(rows.get(found.row) ?? []), one]);
   }
   return batches;
 }

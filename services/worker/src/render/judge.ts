@@ -209,3 +209,17 @@ export function unknownOutcome(
   };
   return { end: { status: 'failed', ...more, error }, ending: { kind: 'failed', code }, log: 'warn' };
 }
+
+/**
+ * Why a row is not called again that waits for its next call; undefined when it may be. Redis may have been emptied when
+ * the row's last call had ended, or had just been judged: the row then waits with all that it had made.
+ */
+export function callsUsedUp(job: Job, policy: RetryPolicy): JobError | undefined {
+  if (job.batch === undefined || job.uncertain === 0) return undefined;
+  const none = policy.uncertainRetries === 0;
+  if (!none && job.uncertainTries <= policy.uncertainRetries && job.tries < policy.attempts) return undefined;
+  return {
+    code: 'outcome_uncertain',
+    detail: `Nobody knows how ${job.uncertain} of its calls ended. They may have been billed, so it is not called again; retry it by hand to do so.`,
+  };
+}

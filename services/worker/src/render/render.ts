@@ -8,7 +8,7 @@ import type { AnswerFacts, ImageOutcome, NoImageOutcome, Outcome } from '../segm
 import { admit } from './admit.ts';
 import type { Ending } from './ending.ts';
 import { explainRefusal } from './explain-refusal.ts';
-import { HOLD_WAIT_MS, judge } from './judge.ts';
+import { callsUsedUp, HOLD_WAIT_MS, judge } from './judge.ts';
 import { loadRow, RowLostError } from './load-row.ts';
 import { recordEnd } from './record-end.ts';
 import { recover } from './recover.ts';
@@ -45,9 +45,13 @@ export async function render(ticket: Ticket, deps: RenderDependencies): Promise<
     return conclude(loaded, { status: 'expired', error }, { kind: 'expired' }, deps);
   }
 
-  const found = await findEarlierImage(loaded, deps);
+  const usedUp = callsUsedUp(job, deps.policy);
+  const found = await findEarlierImage(loaded, usedUp !== undefined, deps);
   if (found !== undefined)
     return conclude(loaded, { status: 'succeeded', output: [found] }, { kind: 'succeeded' }, deps);
+
+  if (usedUp !== undefined)
+    return conclude(loaded, { status: 'failed', error: usedUp }, { kind: 'failed', code: usedUp.code }, deps);
 
   const call = newId('call');
   const admission = await admit(job, call, deps);
@@ -74,8 +78,13 @@ async function load(job: Job, deps: RenderDependencies): Promise<Work | Ending> 
 }
 
 /** A row of an earlier run whose outcome stayed unknown may have got its image after all; it is not paid for again. */
-async function findEarlierImage({ job, row }: Work, { store }: RenderDependencies): Promise<Image | undefined> {
-  if ((row?.previous?.uncertain ?? 0) === 0 || job.attempts > 0) return undefined;
+async function findEarlierImage(
+  { job, row }: Work,
+  last: boolean,
+  { store, rescue }: RenderDependencies,
+): Promise<Image | undefined> {
+  if (!last && ((row?.previous?.uncertain ?? 0) === 0 || job.attempts > 0)) return undefined;
+  if (last) await rescue.storeKept(store);
   return (await findImage(store, job.imageKey, job.id))?.image;
 }
 
