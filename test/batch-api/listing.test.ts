@@ -65,7 +65,9 @@ describe('the list', () => {
 
   test.each(['status=odd', 'limit=0', 'after=job_x', 'page=2'])('%s is refused', async (query) => {
     const api = shared();
-    expect((await api.get(`/v1/batches?${query}`)).status).toBe(400);
+    const { status, json } = await api.get(`/v1/batches?${query}`);
+    expect(status).toBe(400);
+    expect(json.detail).toMatch(/[^.]\.$/);
   });
 });
 

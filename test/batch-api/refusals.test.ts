@@ -111,6 +111,13 @@ describe('uploads', () => {
     expect([answer.status, answer.json.code]).toEqual([status, code]);
   });
 
+  test('a content type that is none is refused with those that uploads may have', async () => {
+    const api = shared();
+    const { status, json } = await api.upload(CSV, { type: 'text/csv, text/csv' });
+    expect([status, json.code]).toEqual([415, 'unsupported_format']);
+    expect(json.detail).toMatch(/"text\/csv, text\/csv" .*text\/csv, text\/tab-separated-values, .*multipart/);
+  });
+
   test('an unknown content encoding is refused', async () => {
     const api = shared();
     const answer = await api.upload(CSV, { headers: { 'content-encoding': 'br' } });

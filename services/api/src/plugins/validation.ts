@@ -98,7 +98,7 @@ function codeOf(schema: PropertySchema, given: unknown): PartProblem['code'] {
 
 function expects(schema: PropertySchema): string {
   if (schema.enum !== undefined) return `one of ${schema.enum.join(', ')}`;
-  if (schema.pattern !== undefined) return `${schema.description}`;
+  if (schema.pattern !== undefined) return `${schema.description}`.replace(/\.$/, '');
   if (schema.type === 'integer') return `a whole number from ${schema.minimum} to ${schema.maximum}, given once`;
   return `text of ${schema.minLength ?? 0} to ${schema.maxLength} characters, given once`;
 }

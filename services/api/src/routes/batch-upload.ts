@@ -1,11 +1,11 @@
-import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import type { App } from '../app-instance.ts';
 import type { BatchFinder } from '../batches/batch-finder.ts';
 import { BatchBodySchema, BatchQuerySchema, readBatchOptions } from '../batches/batch-options.ts';
 import { BatchSchema, DryRunSchema } from '../batches/batch-view.ts';
 import type { BatchViewer } from '../batches/batch-viewer.ts';
 import type { Importer } from '../batches/intake/importer.ts';
-import { parseContentType } from '../batches/intake/upload-format.ts';
+import { parseContentType, UPLOAD_TYPES } from '../batches/intake/upload-format.ts';
 import { readUpload } from '../batches/read-upload.ts';
 import { receiveUpload } from '../batches/receive-upload.ts';
 import { type BatchSubmission, type SubmitBatchDeps, submitBatch } from '../batches/submit-batch.ts';
@@ -30,6 +30,14 @@ export function batchUploadRoute(v1: App, deps: BatchUploadDeps): void {
     app.removeAllContentTypeParsers();
     app.addContentTypeParser('*', (_request, _payload, parsed) => parsed(null));
     endBrokenUploads(app);
+    app.setErrorHandler<FastifyError>((error, request) => {
+      if (error.code !== 'FST_ERR_CTP_INVALID_MEDIA_TYPE') throw error;
+      const type = JSON.stringify(request.headers['content-type']?.slice(0, 80));
+      throw new ProblemError(
+        'unsupported_format',
+        `The Content-Type ${type} is no content type. Send ${UPLOAD_TYPES}.`,
+      );
+    });
     app.route({
       method: 'POST',
       url: '/batches',

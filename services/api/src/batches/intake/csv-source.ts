@@ -1,4 +1,5 @@
 import { CsvError, type Parser, parse } from 'csv-parse';
+import { isOwnRejected, REJECTED_COLUMNS } from '../rows/own-rejected.ts';
 import type { Read, RowReader } from '../rows/read.ts';
 import { UploadError } from '../upload-error.ts';
 import { type CsvStart, createHeaderFinder, tooManyColumns } from './csv-header.ts';
@@ -91,7 +92,12 @@ function createRecords({
     if (bareField !== undefined) to.warn(bareQuote(line, columns[bareField] ?? null, values[bareField] ?? ''));
     if (record.bytes > mostRowBytes) take(to.reject(line, values, rowTooLong(line, record.bytes, mostRowBytes)));
     else if (values.length === columns.length) take(to.read(line, values));
-    else take(to.reject(line, values, wrongFieldCount(line, values.length, columns.length, record.breaks)));
+    else {
+      // Of our own list of rejected rows: who corrects it looks at the columns of the upload.
+      const ours = values.length > columns.length && isOwnRejected(columns) ? REJECTED_COLUMNS.length : 0;
+      const problem = wrongFieldCount(line, values.length - ours, columns.length - ours, record.breaks);
+      take(to.reject(line, values, problem));
+    }
   };
 
   const parser: Parser = parse({ ...CSV_OPTIONS, delimiter });

@@ -44,6 +44,10 @@ const VAGUE = new Set([
   'application/vnd.ms-excel',
 ]);
 
+/** What an upload may be, for people. */
+export const UPLOAD_TYPES =
+  'text/csv, text/tab-separated-values, application/x-ndjson, application/json, or multipart/form-data with a file that ends in .csv, .tsv, .txt, .ndjson, .jsonl or .json';
+
 /** A content type in lower case, without its parameters, and its parameters. */
 export interface ContentType {
   readonly type: string;
@@ -78,7 +82,7 @@ export function fileFormat({ type, charset }: ContentType, filename: string | un
   if (found === undefined)
     throw new UploadError(
       'unsupported_format',
-      `The format of the upload is not known: its content type is ${JSON.stringify(type.slice(0, 80))}${filename === undefined ? '' : `, its name ends in ${JSON.stringify(`.${extension.slice(0, 20)}`)}`}. Send text/csv, text/tab-separated-values, application/x-ndjson, application/json, or multipart/form-data with a file that ends in .csv, .tsv, .txt, .ndjson, .jsonl or .json.`,
+      `The format of the upload is not known: its content type is ${JSON.stringify(type.slice(0, 80))}${filename === undefined ? '' : `, its name ends in ${JSON.stringify(`.${extension.slice(0, 20)}`)}`}. Send ${UPLOAD_TYPES}.`,
       { value: type },
     );
   return charset === undefined ? found : { ...found, charset };
