@@ -1,4 +1,6 @@
-import { expect, test } from 'vitest';
+import { rowJobId } from '@renderyard/shared/batch/row';
+import { expect, test, vi } from 'vitest';
+import { openBatchApi } from '../batch-api/uploading.ts';
 import { openApi } from './running-api.ts';
 
 test('the books are told in credits', async () => {
@@ -47,6 +49,33 @@ test('uncertain calls are listed, their jobs only to the account that made them'
   expect((await api.get('/v1/credits', ann)).json.uncertain).toMatchObject(expected);
   expect((await api.get('/v1/credits', ann)).json.uncertain.calls[0].job_id).toBe(id);
   expect((await api.get('/v1/credits', bob)).json.uncertain.calls[0].job_id).toBeNull();
+});
+
+test('uncertain calls of rows are known to the account of the batch, also once the row has ended', async () => {
+  await using api = await openBatchApi({
+    env: { RENDERYARD_API_KEYS: 'ann:secret-of-ann-1234,bob:secret-of-bob-1234' },
+  });
+  const [ann, bob] = [{ authorization: 'Bearer secret-of-ann-1234' }, { authorization: 'Bearer secret-of-bob-1234' }];
+  const { id } = await api.make('prompt\nA fox\nA hen\n', { headers: ann });
+  const jobOf = async (account: Record<string, string>) =>
+    (await api.get('/v1/credits', account)).json.uncertain.calls[0].job_id;
+  const job = rowJobId(id, 1);
+  await vi.waitFor(async () => expect(await api.jobs.get(job)).toBeDefined());
+  const call = await api.startCall(job);
+  expect(
+    await api.jobs.record(
+      {
+        ...{ job, row: { part: 0 }, call: { id: call, settlement: { kind: 'uncertain', how: 'timeout' } } },
+        ...{ status: 'failed', error: { code: 'outcome_uncertain', detail: 'No answer came.' } },
+      },
+      1000,
+    ),
+  ).toBeDefined();
+  expect(await api.jobs.get(job)).toBeUndefined();
+  expect([await jobOf(ann), await jobOf(bob)]).toEqual([job, null]);
+  await api.end(id, { failed: 1 });
+  await api.forget(id);
+  expect([await jobOf(ann), await jobOf(bob)]).toEqual([job, null]);
 });
 
 test("an operator's hold stands until it is resumed", async () => {

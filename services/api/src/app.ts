@@ -170,7 +170,7 @@ export function createApp(deps: AppDeps): App {
       batchActionRoutes(v1, batches);
       batchRowsRoute(v1, { finder, states, files, jobs, viewer });
       batchResultsRoutes(v1, { finder, states, files, store, config, clock });
-      creditsRoutes(v1, { ledger, jobs, queue, store, feedQueue, config, clock });
+      creditsRoutes(v1, { ledger, jobs, states, files, queue, store, feedQueue, config, clock });
       modelsRoutes(v1);
       done();
     },

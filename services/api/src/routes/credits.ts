@@ -1,3 +1,5 @@
+import type { BatchFiles } from '@renderyard/shared/batch/batch-files';
+import type { BatchStates } from '@renderyard/shared/batch/batch-states';
 import type { Clock } from '@renderyard/shared/clock';
 import type { Config } from '@renderyard/shared/config';
 import type { Ledger } from '@renderyard/shared/credits/ledger';
@@ -34,6 +36,8 @@ export function creditsRoutes(
   deps: {
     readonly ledger: Ledger;
     readonly jobs: JobStore;
+    readonly states: BatchStates;
+    readonly files: BatchFiles;
     readonly queue: TicketQueue;
     readonly store: Store;
     readonly feedQueue: Feeder;
