@@ -54,6 +54,24 @@ describe('a call that an emptied Redis had granted', () => {
     expect((await bench.results(id)).get(2)).toMatchObject({ attempts: cost === 0 ? 1 : 2, cost: COST + cost });
   });
 
+  it.each([
+    ['an image', {}, 'succeeded'],
+    ['a failure', { status: 'failed', settlement: { kind: 'released' }, error: ERROR }, 'failed'],
+  ] as const)('of a row that waits with earlier calls ends it by %s, after these', async (_, end, status) => {
+    await using bench = await openBatchBench();
+    await bench.balance(100 * COST);
+    const begun = [{ row: 2, calls: 2, limited: 1, cost: 2 * COST, startedAt: 77 }];
+    const progress = { again: bitsOf(1, 2), cursor: 2, cost: 2 * COST, uncertain: 2, begun };
+    const id = await bench.open(4, { progress });
+    await expectBatchesInOrder(bench, [id]);
+    await bench.endRow(call(id, 2), { adopt: adoptedCall({ attempts: 3 }), ...end });
+    const cost = status === 'succeeded' ? 3 * COST : 2 * COST;
+    expect((await bench.results(id)).get(2)).toMatchObject({ status, attempts: 3, uncertain: 2, cost, started_at: 77 });
+    expect(await bench.state(id)).toMatchObject({ [status]: 1, processing: 0, cost, uncertain: 2 });
+    await expectBatchesInOrder(bench, [id]);
+    expect(bench.rowsOf(await bench.jobs.takeTickets(100), id)).toEqual([1, 3, 4]);
+  });
+
   it('whose row has a ticket again ends it by its image; the ticket is void', async () => {
     await using bench = await openBatchBench();
     const id = await open(bench);

@@ -39,6 +39,13 @@ if a.adopt and redis.call('SET', P .. 'adopted:' .. a.call, 1, 'NX', 'PX', KNOWN
   end
   if batch and redis.call('EXISTS', job) == 0 then
     adopt_row(a.id, a.call, a.adopt, known and known.charged and known.estimate or 0)
+  elseif batch and not known and redis.call('SREM', P .. 'kept:' .. batch, a.id) == 1 then
+    -- It waits with calls of before, which it has been charged for. This one came after them.
+    local was = redis.call('HMGET', job, 'attempts', 'uncertain', 'uncertain_tries', 'cost', 'started_at')
+    local calls = math.max(a.adopt.attempts, tonumber(was[1]) + 1)
+    adopt_row(a.id, a.call, a.adopt, was[4])
+    redis.call('HSET', job, 'attempts', calls, 'tries', calls, 'uncertain', was[2], 'uncertain_tries', was[3])
+    if was[5] then redis.call('HSET', job, 'started_at', was[5]) end
   end
 end
 local state = redis.call('HMGET', job, 'status', 'cancel', 'call', 'account', 'model')
