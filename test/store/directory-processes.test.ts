@@ -33,8 +33,14 @@ describe('a directory store that several processes use', () => {
     await Promise.all(processes.map((child) => once(child, 'message')));
     const keys = Array.from({ length: 60 }, (_, n) => `claims/${n % 10}/${n}`);
     const answers = processes.map((child) => once(child, 'message'));
-    for (const child of processes) child.send(keys);
-    const results = (await Promise.all(answers)).map(([answer]) => answer as string[]);
+    // Each begins elsewhere, or the one that is ahead at the first key may stay ahead to the last.
+    const begins = names.map((_, i) => (i * keys.length) / names.length);
+    for (const [i, child] of processes.entries()) child.send([...keys.slice(begins[i]), ...keys.slice(0, begins[i])]);
+    const results = (await Promise.all(answers)).map(([answer], i) => {
+      const inTurn = answer as string[];
+      const begin = keys.length - (begins[i] ?? 0);
+      return [...inTurn.slice(begin), ...inTurn.slice(0, begin)];
+    });
     for (const child of processes) child.disconnect();
     await Promise.all(processes.map((child) => once(child, 'exit')));
 
