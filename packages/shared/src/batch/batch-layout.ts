@@ -1,4 +1,7 @@
-/** Where a batch lies in the store. Objects are created and never replaced, but for the upload's marker. */
+/**
+ * Where a batch lies in the store. Objects are created and never replaced, but for the markers, and for the manifest and
+ * the checksums of a batch that was opened again.
+ */
 
 const number = (value: number, digits: number) => String(value).padStart(digits, '0');
 

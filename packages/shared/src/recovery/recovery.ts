@@ -2,6 +2,7 @@ import type { BatchFiles } from '../batch/batch-files.ts';
 import { openPrefix } from '../batch/batch-layout.ts';
 import { createBatchStates } from '../batch/batch-states.ts';
 import type { Clock } from '../clock.ts';
+import { LATE_BILLING_MS } from '../credits/ledger.ts';
 import type { Logger } from '../logger.ts';
 import type { Redis } from '../redis/connect.ts';
 import type { Generation } from '../redis/generation.ts';
@@ -14,8 +15,6 @@ const WATCH_MS = 1000;
 const POLL_MS = 100;
 /** A worker that is there has noticed within this time that the mark is missing, and told of its calls. */
 const NOTICE_MS = 3000;
-/** Beyond its timeout, a call that upstream still renders may be billed for this long. */
-const LATE_BILLING_MS = 30_000;
 
 export interface RecoveryDependencies {
   readonly redis: Redis;
