@@ -38,6 +38,7 @@ import { addSecurityHeaders } from './plugins/security-headers.ts';
 import { endStuckConnections } from './plugins/stuck-connections.ts';
 import { compileSchema } from './plugins/validation.ts';
 import { batchActionRoutes } from './routes/batch-actions.ts';
+import { batchChangesRoute } from './routes/batch-changes.ts';
 import { batchResultsRoutes } from './routes/batch-results.ts';
 import { batchRowsRoute } from './routes/batch-rows.ts';
 import { batchUploadRoute } from './routes/batch-upload.ts';
@@ -168,6 +169,7 @@ export function createApp(deps: AppDeps): App {
       batchUploadRoute(v1, { ...batches, importer, idleMs: requestMs });
       batchesRoutes(v1, batches);
       batchActionRoutes(v1, batches);
+      batchChangesRoute(v1, batches);
       batchRowsRoute(v1, { finder, states, files, jobs, viewer });
       batchResultsRoutes(v1, { finder, states, files, store, config, clock });
       creditsRoutes(v1, { ledger, jobs, states, files, queue, store, feedQueue, config, clock });

@@ -3,6 +3,7 @@ import type { BatchDecision, BatchRecord } from './batch.ts';
 import {
   decisionKey,
   decisionsPrefix,
+  parseDecisionKey,
   parseResultsKey,
   recordKey,
   resultsKey,
@@ -17,6 +18,8 @@ import type { RowResult } from './row-result.ts';
 const KEPT_RECORDS = 64;
 const KEPT_PARTS = 16;
 const KEPT_RESULTS = 4;
+/** Decisions read at once for a list. */
+const AT_ONCE = 10;
 export const NDJSON = 'application/x-ndjson';
 export const JSON_TYPE = 'application/json';
 
@@ -106,6 +109,23 @@ export function createBatchFiles({ store }: { readonly store: Store }) {
       let last: string | undefined;
       for await (const { key } of store.list(decisionsPrefix(batch))) last = key;
       return last === undefined ? undefined : readJson<BatchDecision>(last);
+    },
+
+    /** The decisions with a `seq` below `before`, the newest first. */
+    async listDecisions(
+      batch: string,
+      { before = Number.POSITIVE_INFINITY, limit }: { readonly before?: number | undefined; readonly limit: number },
+    ): Promise<readonly BatchDecision[]> {
+      const seqs: number[] = [];
+      for await (const { key } of store.list(decisionsPrefix(batch))) seqs.push(parseDecisionKey(key) ?? 0);
+      const wanted = seqs.filter((seq) => seq > 0 && seq < before).slice(-limit);
+      const found: BatchDecision[] = [];
+      for (let end = wanted.length; end > 0; end -= AT_ONCE) {
+        const some = wanted.slice(Math.max(0, end - AT_ONCE), end).reverse();
+        const read = await Promise.all(some.map((seq) => readJson<BatchDecision>(decisionKey(batch, seq))));
+        found.push(...read.filter((decision) => decision !== undefined));
+      }
+      return found;
     },
 
     /** Writes a decision. @returns false, with nothing written, when another one with this `seq` was quicker. */

@@ -15,6 +15,11 @@ export const rejectedKey = (batch: string, upload: string, part: number) =>
   `batches/${batch}/rejected/${number(part, 6)}-${upload}.ndjson`;
 export const decisionsPrefix = (batch: string) => `batches/${batch}/decisions/`;
 export const decisionKey = (batch: string, seq: number) => `${decisionsPrefix(batch)}${number(seq, 6)}.json`;
+/** The `seq` that a key of {@link decisionKey} names. */
+export function parseDecisionKey(key: string): number | undefined {
+  const match = /\/decisions\/(\d{6,15})\.json$/.exec(key);
+  return match === null ? undefined : Number(match[1]);
+}
 export const resultsPrefix = (batch: string) => `batches/${batch}/results/`;
 /** Begins the keys of all versions of a part. */
 export const resultsPartPrefix = (batch: string, part: number) => `${resultsPrefix(batch)}${number(part, 6)}-`;

@@ -277,7 +277,15 @@ export function createBatchStates({
   return states;
 }
 
-function decisionArgument({ metadata, name, budget, ...decision }: BatchDecision) {
+function decisionArgument({
+  metadata,
+  name,
+  budget,
+  by: _by,
+  action: _action,
+  changes: _,
+  ...decision
+}: BatchDecision) {
   // What is missing must be missing for Lua, too.
   return {
     ...decision,

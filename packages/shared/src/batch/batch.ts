@@ -1,3 +1,4 @@
+import type { AuditChange } from '../audit-change.ts';
 import type { Nanocredits } from '../credits/amount.ts';
 
 /** The states of a batch; the last two are final. `finishing`: every row has ended, its results are being written. */
@@ -106,12 +107,19 @@ export interface BatchRecord {
   readonly classes: readonly ClassCount[];
 }
 
+/** What somebody may decide about a batch; `set` changes its terms. */
+export type BatchAction = 'pause' | 'resume' | 'cancel' | 'retry' | 'set';
+
 /** What may change about a batch. Each change is an object of its own in the store; the one with the highest `seq` holds. */
 export interface BatchDecision {
   /** From 1, without gaps. */
   readonly seq: number;
   /** Milliseconds since 1970. */
   readonly at: number;
+  /** The account that decided, what it did, and what that changed. Left out of the first decision, and where a batch paused itself. */
+  readonly by?: string;
+  readonly action?: BatchAction;
+  readonly changes?: readonly AuditChange[];
   readonly status: 'running' | 'paused' | 'canceled';
   /** Set exactly while paused. */
   readonly hold?: BatchHold;

@@ -4,7 +4,7 @@ import type { Nanocredits } from '@renderyard/shared/credits/amount';
 import { ProblemError } from '../errors/problem-error.ts';
 
 /** What of a decision may change. */
-export type Terms = Omit<BatchDecision, 'seq' | 'at'>;
+export type Terms = Omit<BatchDecision, 'seq' | 'at' | 'by' | 'action' | 'changes'>;
 
 /** A batch as it was decided about last, and as it stands. */
 export interface Standing {
@@ -21,7 +21,8 @@ export type Change = (standing: Standing) => Terms | undefined;
  * The terms that hold: those of the last decision, less what came about since. A batch may have paused itself, and one
  * whose rows have all ended is paused no more.
  */
-export function termsOf({ seq: _seq, at: _at, hold, ...decision }: BatchDecision, state: BatchState): Terms {
+export function termsOf(last: BatchDecision, state: BatchState): Terms {
+  const { seq: _seq, at: _at, by: _by, action: _action, changes: _changes, hold, ...decision } = last;
   if (decision.status === 'canceled') return decision;
   return state.status === 'paused' && state.hold !== undefined
     ? { ...decision, status: 'paused', hold: state.hold }

@@ -1,14 +1,16 @@
-import { type BatchDecision, isBatchFinal } from '@renderyard/shared/batch/batch';
+import { type BatchAction, type BatchDecision, isBatchFinal } from '@renderyard/shared/batch/batch';
 import { type BatchFiles, JSON_TYPE } from '@renderyard/shared/batch/batch-files';
 import { openKey } from '@renderyard/shared/batch/batch-layout';
 import type { BatchState, BatchStates } from '@renderyard/shared/batch/batch-states';
 import type { Clock } from '@renderyard/shared/clock';
+import type { Logger } from '@renderyard/shared/logger';
 import { loadProgress } from '@renderyard/shared/recovery/load-progress';
 import type { Store } from '@renderyard/shared/store/store';
-import type { ApiErrorCode } from '../errors/catalogue.ts';
+import { logAudit } from '../audit-log.ts';
+import { asDecided } from '../errors/decided-problem.ts';
 import { ProblemError } from '../errors/problem-error.ts';
-import { toProblem } from '../errors/to-problem.ts';
 import type { Feeder } from '../jobs/feeder.ts';
+import { changedTerms } from './batch-audit.ts';
 import { type Change, termsOf } from './batch-changes.ts';
 import type { BatchFinder } from './batch-finder.ts';
 import type { FoundBatch } from './stored-batch.ts';
@@ -20,19 +22,11 @@ export interface DecideDeps {
   readonly finder: BatchFinder;
   readonly feedQueue: Feeder;
   readonly clock: Clock;
+  readonly logger: Logger;
 }
 
 /** As many others may be quicker, one after the other, before a decision is given up. */
 const MOST_TRIES = 10;
-
-const DECIDED = 'It is decided, and kept in the store';
-/** What is told of a decision that lies in the store and may not be in force yet. */
-const UNENFORCED: Readonly<Partial<Record<ApiErrorCode, string>>> = {
-  redis_replaced: `${DECIDED}. Redis was emptied or replaced: it is in force as soon as Redis is rebuilt from the store. Asking again is harmless.`,
-  // A Redis that comes back with what it held is not rebuilt.
-  redis_unavailable: `${DECIDED}, but Redis cannot be used now. Ask again, which is harmless: it is in force as soon as that reaches Redis, or Redis is rebuilt.`,
-  store_unavailable: `${DECIDED}, which then failed. Ask again, which is harmless, to have it in force.`,
-};
 
 /**
  * Decides about a batch: first in the store, then in Redis. When this resolves the decision holds and survives both. Of
@@ -42,7 +36,7 @@ const UNENFORCED: Readonly<Partial<Record<ApiErrorCode, string>>> = {
  */
 export async function decideBatch(
   deps: DecideDeps,
-  { id, account }: { readonly id: string; readonly account: string },
+  { id, account, action }: { readonly id: string; readonly account: string; readonly action: BatchAction },
   change: Change,
 ): Promise<FoundBatch> {
   const { files, finder } = deps;
@@ -56,12 +50,15 @@ export async function decideBatch(
       found = await finder.find(id, account);
     }
     const now = deps.clock.now();
-    const terms = change({ terms: termsOf(last, found.state), state: found.state, now });
+    const before = termsOf(last, found.state);
+    const terms = change({ terms: before, state: found.state, now });
     if (terms === undefined) return found;
     // Before the decision: a batch that is open and was decided about is found by a recovery.
     if (isBatchFinal(found.state.status) && terms.runs > last.runs) await writeOpen(deps.store, id);
-    const decision: BatchDecision = { ...terms, seq: last.seq + 1, at: now };
+    const changes = changedTerms(before, terms);
+    const decision: BatchDecision = { ...terms, seq: last.seq + 1, at: now, by: account, action, changes };
     if (!(await files.writeDecision(id, decision))) continue;
+    logAudit(deps.logger, { by: account, action, batch_id: id, changes });
     return inForce(deps, found, decision);
   }
   throw new ProblemError('batch_changing', undefined, { retryAfter: 1 });
@@ -78,9 +75,7 @@ async function inForce(deps: DecideDeps, found: FoundBatch, decision: BatchDecis
     await deps.feedQueue();
     return await deps.finder.find(id, account);
   } catch (error) {
-    const { code, options } = toProblem(error);
-    const detail = UNENFORCED[code];
-    throw detail === undefined ? error : new ProblemError(code, detail, { ...options, members: { batch_id: id } });
+    throw asDecided(error, { batch_id: id });
   }
 }
 

@@ -1,3 +1,4 @@
+import type { BatchAction } from '@renderyard/shared/batch/batch';
 import type { FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
 import type { App } from '../app-instance.ts';
@@ -18,16 +19,19 @@ const ACTIONS = [
 
 /** `POST /v1/batches/{id}/pause`, `/resume`, `/cancel` and `/retry`: the batch as it is afterwards, or 409. */
 export function batchActionRoutes(app: App, deps: DecideDeps & { readonly viewer: BatchViewer }): void {
-  const act = async (request: FastifyRequest, id: string, change: (again: boolean) => Change) => {
+  const act = async (
+    request: FastifyRequest,
+    { id, action, change }: { id: string; action: BatchAction; change: (again: boolean) => Change },
+  ) => {
     request.record.batch_id = id.slice(0, 40);
-    const found = await decideBatch(deps, { id, account: request.account }, change(isContinued(request)));
+    const found = await decideBatch(deps, { id, account: request.account, action }, change(isContinued(request)));
     return deps.viewer.viewOne(found);
   };
   for (const { name, summary, change } of ACTIONS)
     app.post(
       `/batches/:id/${name}`,
       { schema: { summary, params: JobParams, body: NoBody, response: answers({ 200: BatchSchema }) } },
-      async (request) => act(request, request.params.id, change),
+      async (request) => act(request, { id: request.params.id, action: name, change }),
     );
 
   app.post(
@@ -41,7 +45,7 @@ export function batchActionRoutes(app: App, deps: DecideDeps & { readonly viewer
       },
     },
     async (request, reply) => {
-      const view = await act(request, request.params.id, retry);
+      const view = await act(request, { id: request.params.id, action: 'retry', change: retry });
       return reply.code(202).header('location', view.urls.self).send(view);
     },
   );

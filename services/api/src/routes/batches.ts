@@ -68,7 +68,8 @@ export function batchesRoutes(app: App, deps: DecideDeps & { readonly viewer: Ba
       const { id } = request.params;
       request.record.batch_id = id.slice(0, 40);
       const changes = readPatch(request.body);
-      return viewer.viewOne(await decideBatch(deps, { id, account: request.account }, patch(changes)));
+      const who = { id, account: request.account, action: 'set' } as const;
+      return viewer.viewOne(await decideBatch(deps, who, patch(changes)));
     },
   });
 

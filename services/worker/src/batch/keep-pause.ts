@@ -47,5 +47,6 @@ export function pauseDecision(stored: BatchDecision, state: BatchState): BatchDe
   if (hold === undefined || stored.seq > state.decision || stored.status === 'canceled') return undefined;
   if (stored.status === 'paused' && stored.hold?.reason === hold.reason && stored.hold.since === hold.since)
     return undefined;
-  return { ...stored, seq: stored.seq + 1, at: hold.since, status: 'paused', hold };
+  const { by: _by, action: _action, changes: _changes, ...terms } = stored;
+  return { ...terms, seq: stored.seq + 1, at: hold.since, status: 'paused', hold };
 }

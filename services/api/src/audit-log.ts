@@ -1,0 +1,21 @@
+import type { AuditChange } from '@renderyard/shared/audit-change';
+import type { Logger } from '@renderyard/shared/logger';
+
+/** A change by hand: who decided what, and about which batch, if about one. */
+export interface Audit {
+  /** The account. */
+  readonly by: string;
+  readonly action: string;
+  readonly batch_id?: string;
+  readonly changes: readonly AuditChange[];
+}
+
+/** Metadata is the user's own, and stays out of the log: that it was changed is told, not into what. */
+const PRIVATE = new Set(['metadata']);
+
+/** Writes the one line that each change by hand gets, once it was made. Where nothing changed there is none. */
+export function logAudit(logger: Logger, audit: Audit): void {
+  if (audit.changes.length === 0) return;
+  const changes = audit.changes.map((change) => (PRIVATE.has(change.what) ? { what: change.what } : change));
+  logger.info({ audit: { ...audit, changes } }, 'decided by hand');
+}
