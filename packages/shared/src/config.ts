@@ -25,6 +25,7 @@ export const SETTINGS = {
   DATA_DIR: text('.data'),
   ...STORE_SETTINGS,
   SEGMIND_API_KEY: headerWord(512),
+  SEGMIND_API_KEY_FILE: text(undefined),
   SEGMIND_BASE_URL: url(['http:', 'https:'], 'https://api.segmind.com'),
   SEGMIND_RPM: integer(1, 100_000, 60),
   SEGMIND_CONCURRENCY: integer(1, 1000, 20),
@@ -66,7 +67,7 @@ export type Config = ReturnType<typeof readConfig>;
  * @throws {SettingsError} naming everything that is wrong.
  */
 export function readConfig(env: Environment) {
-  const values = readSettings(env, SETTINGS);
+  const values = readAll(env);
   const concurrency = values.SEGMIND_CONCURRENCY;
   const resume = values.CREDIT_RESUME ?? values.CREDIT_LOW;
   return {
@@ -79,9 +80,29 @@ export function readConfig(env: Environment) {
     ).replace(/\/+$/, ''),
     SEGMIND_BASE_URL: values.SEGMIND_BASE_URL.replace(/\/+$/, ''),
     floor: nanocredits(values.CREDIT_FLOOR) satisfies Nanocredits,
+    low: nanocredits(values.CREDIT_LOW) satisfies Nanocredits,
     resume: nanocredits(resume) satisfies Nanocredits,
   };
 }
+
+/** @throws {SettingsError} also when the upstream's key is given twice: which of the two is meant, nobody can know. */
+function readAll(env: Environment) {
+  const problems: string[] = [];
+  if (isSet(env.SEGMIND_API_KEY) && isSet(env.SEGMIND_API_KEY_FILE))
+    problems.push(
+      'SEGMIND_API_KEY and SEGMIND_API_KEY_FILE are both set. Set one: the key, or the file that holds it.',
+    );
+  try {
+    const values = readSettings(env, SETTINGS);
+    if (problems.length === 0) return values;
+  } catch (error) {
+    if (!(error instanceof SettingsError)) throw error;
+    problems.push(...error.problems);
+  }
+  throw new SettingsError(problems);
+}
+
+const isSet = (value: string | undefined) => (value ?? '').trim() !== '';
 
 /** Redis in the forms of `parseRedisUrl`. It has no default here: `npm start` brings its own. */
 function redisUrl(): Setting<string | undefined> {

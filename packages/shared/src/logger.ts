@@ -1,5 +1,6 @@
 import { type DestinationStream, type Logger, pino } from 'pino';
 import { describeError } from './describe-error.ts';
+import { createKnownSecrets, type KnownSecrets } from './known-secrets.ts';
 import { redact } from './redact.ts';
 
 export type { Logger } from 'pino';
@@ -10,21 +11,17 @@ export type LogLevel = (typeof LOG_LEVELS)[number];
 export interface LoggerOptions {
   readonly service: string;
   readonly level: LogLevel;
-  /** Exact texts that must never be written, whatever they look like: the keys this process was given. */
-  readonly secrets?: readonly (string | undefined)[];
+  /** Exact texts that must never be written: the keys this process was given, or will yet be given. */
+  readonly secrets?: readonly (string | undefined)[] | KnownSecrets;
   /** Where the lines go; standard output when it is left out. */
   readonly destination?: DestinationStream;
 }
 
 /** One JSON line an entry. Redaction works on the finished line, so no field, nested or not, can slip past it. */
 export function createLogger({ service, level, secrets = [], destination }: LoggerOptions): Logger {
-  // The longest first, so that of one that holds another nothing is left over; and as JSON writes them.
-  const exact = secrets
-    .filter((secret): secret is string => secret !== undefined && secret.length >= 6)
-    .sort((a, b) => b.length - a.length)
-    .map((secret) => JSON.stringify(secret).slice(1, -1));
-  const clean = (line: string) =>
-    exact.reduce((cleaned, secret) => cleaned.replaceAll(secret, '[redacted]'), redact(line));
+  const known = 'hideInJson' in secrets ? secrets : createKnownSecrets(secrets);
+  // What is known goes first: a shape may fit only the beginning of a key.
+  const clean = (line: string) => redact(known.hideInJson(line));
   return pino(
     {
       level,
