@@ -122,7 +122,7 @@ describe('upstreamMessage', () => {
     ['"plain"', 'plain'],
     ['{"error":"two\\nlines\\tand\\u0000more "}', 'two lines and more'],
   ])('of %s is %j', (body, message) => {
-    expect(upstreamMessage(body, '')).toBe(message);
+    expect(upstreamMessage(body)).toBe(message);
   });
 
   it.each([
@@ -139,12 +139,12 @@ describe('upstreamMessage', () => {
     '5',
     '{"error":"cut o',
   ])('of %j is empty', (body) => {
-    expect(upstreamMessage(body, '')).toBe('');
+    expect(upstreamMessage(body)).toBe('');
   });
 
   it('holds no key, whatever the upstream repeats', () => {
     const body = JSON.stringify({ error: 'Invalid key SG_0123456789abcdef for redis://:hunter2hunter2@host' });
-    expect(upstreamMessage(body, '')).not.toMatch(/0123456789abcdef|hunter2hunter2/);
+    expect(upstreamMessage(body)).not.toMatch(/0123456789abcdef|hunter2hunter2/);
   });
 
   it('is at most 300 characters, without control characters, and can be encoded', () => {
@@ -171,7 +171,7 @@ describe('upstreamMessage', () => {
           text,
           JSON.stringify({ error: `${'a'.repeat(290)}${text}` }),
         ]) {
-          const message = upstreamMessage(body, '');
+          const message = upstreamMessage(body);
           expect(message.length).toBeLessThanOrEqual(300);
           expect(message).not.toMatch(/\p{Cc}/u);
           expect(message.isWellFormed()).toBe(true);

@@ -11,6 +11,7 @@ import { feed } from '@renderyard/shared/job/feed';
 import { isFinal, type Job } from '@renderyard/shared/job/job';
 import { createJobStore } from '@renderyard/shared/job/job-store';
 import { createTicketQueue } from '@renderyard/shared/job/ticket-queue';
+import { createKnownSecrets } from '@renderyard/shared/known-secrets';
 import { createLogger } from '@renderyard/shared/logger';
 import { checkInput } from '@renderyard/shared/model/input';
 import { DEFAULT_MODEL, findModel } from '@renderyard/shared/model/model';
@@ -21,6 +22,7 @@ import { createDirectoryStore } from '@renderyard/shared/store/directory-store';
 import type { Store } from '@renderyard/shared/store/store';
 import { type ControlClient, createControlClient } from '@renderyard/simulator/control-client';
 import { type SimulatorOptions, startSimulator } from '@renderyard/simulator/simulator';
+import { createUpstreamKey } from '@renderyard/worker/segmind/upstream-key';
 import { startWorker } from '@renderyard/worker/start-worker';
 import { inject } from 'vitest';
 
@@ -44,7 +46,8 @@ export interface Rig extends AsyncDisposable {
   until(what: string, check: () => Promise<boolean>): Promise<void>;
   /** Takes the upstream off the network; `back` puts a new one, which knows nothing of the old, in its place. */
   upstreamGone(): Promise<{ back: () => Promise<void> }>;
-  addWorker(): Promise<void>;
+  /** With the key that is given, or the settings' key or key file, or any that the simulator takes. */
+  addWorker(apiKey?: string): Promise<void>;
   /** Stops the workers as SIGTERM would. */
   stopWorkers(): Promise<void>;
 }
@@ -68,8 +71,10 @@ export async function createRig({
   let running = await startSimulator(simulator);
   const { url } = running;
   const logs: Record<string, unknown>[] = [];
+  const secrets = createKnownSecrets();
   const logger = createLogger({
     service: 'rig',
+    secrets,
     level: 'debug',
     destination: { write: (line: string) => void logs.push(JSON.parse(line)) },
   });
@@ -169,12 +174,15 @@ export async function createRig({
         },
       };
     },
-    async addWorker() {
+    async addWorker(apiKey) {
+      const file = config.SEGMIND_API_KEY_FILE;
+      const made = file === undefined ? `SG_${randomBytes(8).toString('hex')}` : undefined;
+      const setting = apiKey ?? config.SEGMIND_API_KEY ?? made;
       started.push(
         await startWorker({
           config,
           redisUrl,
-          apiKey: `SG_${randomBytes(8).toString('hex')}`,
+          key: await createUpstreamKey({ setting, file, secrets, logger }),
           dataFolder: join(folder, 'worker'),
           clock: systemClock,
           logger,

@@ -1,28 +1,29 @@
 import { join } from 'node:path';
 import { systemClock } from '@renderyard/shared/clock';
 import { readConfig, requireRedisUrl } from '@renderyard/shared/config';
+import { createKnownSecrets } from '@renderyard/shared/known-secrets';
 import { createLifecycle } from '@renderyard/shared/lifecycle';
 import { createLogger } from '@renderyard/shared/logger';
 import { SettingsError } from '@renderyard/shared/settings';
+import { createUpstreamKey } from './segmind/upstream-key.ts';
 import { startWorker } from './start-worker.ts';
 
 /** `npm run worker`: one worker process, with its settings from the environment. */
 async function main(): Promise<void> {
   const config = readConfig(process.env);
   const redisUrl = requireRedisUrl(config);
-  if (config.SEGMIND_API_KEY === undefined)
-    throw new SettingsError([
-      'SEGMIND_API_KEY must be set: a worker calls the upstream with it. `npm start` brings a simulator where there is none.',
-    ]);
-  const logger = createLogger({
-    service: 'worker',
-    level: config.LOG_LEVEL,
-    secrets: [config.SEGMIND_API_KEY, process.env.AWS_SECRET_ACCESS_KEY],
+  const secrets = createKnownSecrets([process.env.AWS_SECRET_ACCESS_KEY]);
+  const logger = createLogger({ service: 'worker', level: config.LOG_LEVEL, secrets });
+  const key = await createUpstreamKey({
+    setting: config.SEGMIND_API_KEY,
+    file: config.SEGMIND_API_KEY_FILE,
+    secrets,
+    logger,
   });
   const worker = await startWorker({
     config,
     redisUrl,
-    apiKey: config.SEGMIND_API_KEY,
+    key,
     dataFolder: join(config.DATA_DIR, 'worker'),
     clock: systemClock,
     logger,

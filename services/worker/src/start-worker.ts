@@ -29,6 +29,7 @@ import { render } from './render/render.ts';
 import { createRescue } from './render/rescue.ts';
 import { createSegmindClient } from './segmind/client.ts';
 import { openSpoolFolder } from './segmind/spool-folder.ts';
+import type { UpstreamKey } from './segmind/upstream-key.ts';
 import { createTicketWorker } from './worker.ts';
 
 /** Redis may start at the same time as we do. */
@@ -53,7 +54,7 @@ function upstreamName(baseUrl: string): string {
 export async function startWorker(options: {
   readonly config: Config;
   readonly redisUrl: string;
-  readonly apiKey: string;
+  readonly key: UpstreamKey;
   /** For large bodies on their way, and paid images that could not be stored yet. */
   readonly dataFolder: string;
   readonly clock: Clock;
@@ -82,7 +83,7 @@ export async function startWorker(options: {
   const spool = await openSpoolFolder(join(options.dataFolder, 'spool'), process.pid);
   const segmind = createSegmindClient({
     baseUrl: config.SEGMIND_BASE_URL,
-    apiKey: options.apiKey,
+    key: options.key,
     timeoutMs: config.SEGMIND_TIMEOUT_MS,
     maxImageBytes: config.MAX_IMAGE_BYTES,
     spoolFolder: spool.path,
@@ -93,6 +94,8 @@ export async function startWorker(options: {
   const states = createBatchStates({ redis, prefix, generation });
   const prober = createProber({
     segmind,
+    key: options.key,
+    clock,
     ledger,
     worker,
     floor: config.floor,
@@ -174,6 +177,7 @@ export async function startWorker(options: {
     queue,
     store,
     prober,
+    key: options.key,
     clock,
     logger,
     worker,

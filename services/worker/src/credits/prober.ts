@@ -1,12 +1,20 @@
+import type { Clock } from '@renderyard/shared/clock';
 import type { Nanocredits } from '@renderyard/shared/credits/amount';
 import type { Ledger } from '@renderyard/shared/credits/ledger';
 import type { Logger } from '@renderyard/shared/logger';
 import type { BalanceAnswer, SegmindClient } from '../segmind/client.ts';
+import type { Outcome } from '../segmind/outcome.ts';
+import type { UpstreamKey } from '../segmind/upstream-key.ts';
+
+/** What the account was refused, and not the request. */
+type RefusedByAccount = Extract<Outcome, { readonly kind: 'unauthorized' | 'no_credits' }>;
 
 export type Prober = ReturnType<typeof createProber>;
 
 /** Nobody waits longer than this for another worker's answer, in milliseconds. */
 const TURN_MS = 20_000;
+/** How soon to look again whether another worker has its answer, in milliseconds. */
+const LOOK_AGAIN_MS = 100;
 
 /**
  * Asks the upstream for the balance, one call at a time over all workers, and takes in what it says: the reading, and
@@ -14,6 +22,8 @@ const TURN_MS = 20_000;
  */
 export function createProber(options: {
   readonly segmind: SegmindClient;
+  readonly key: Pick<UpstreamKey, 'refresh' | 'version'>;
+  readonly clock: Clock;
   readonly ledger: Ledger;
   readonly worker: string;
   readonly floor: Nanocredits;
@@ -24,19 +34,31 @@ export function createProber(options: {
   /** Breaks the call off at the end of the process. */
   readonly signal: AbortSignal;
 }) {
-  const { segmind, ledger, worker, logger } = options;
+  const { segmind, key, clock, ledger, worker, logger } = options;
+  let triedKey = 0;
   let running: Promise<BalanceAnswer | undefined> | undefined;
 
   async function ask(holdIfUnread: boolean): Promise<BalanceAnswer | undefined> {
     if (!(await ledger.takeTurn('balance', worker, TURN_MS))) return undefined;
     try {
       const begun = await ledger.beginReading();
-      const answer = await segmind.balance(options.signal);
+      const answer = await askWithCurrentKey();
       await takeIn(answer, begun, holdIfUnread);
       return answer;
     } finally {
       await ledger.endTurn('balance', worker);
     }
+  }
+
+  /** A key that is refused may have been replaced in its file: then it is asked again with the new one. */
+  async function askWithCurrentKey(): Promise<BalanceAnswer> {
+    triedKey = key.version;
+    const answer = await segmind.balance(options.signal);
+    if (answer.kind !== 'unauthorized') return answer;
+    await key.refresh();
+    if (key.version === triedKey) return answer;
+    triedKey = key.version;
+    return segmind.balance(options.signal);
   }
 
   async function takeIn(
@@ -47,7 +69,7 @@ export function createProber(options: {
     if (answer.kind === 'unauthorized') {
       const isNew = await ledger.setHold(
         'unauthorized',
-        'The upstream refuses the API key (SEGMIND_API_KEY). Work goes on once the key is accepted.',
+        'The upstream refuses the API key (SEGMIND_API_KEY or SEGMIND_API_KEY_FILE). Work goes on once it accepts one.',
       );
       if (isNew)
         logger.error(
@@ -81,7 +103,29 @@ export function createProber(options: {
     if (released) logger.info({ hold: 'credits' }, 'there are credits enough to go on');
   }
 
-  return {
+  const prober = {
+    /** Whether the upstream was not asked yet with the key in use. */
+    get keyIsUntried(): boolean {
+      return triedKey !== key.version;
+    },
+
+    /**
+     * Asks after a refusal: an answer to a question that was put before it could not explain it.
+     * @returns undefined when nobody can know: the key is another one by now, or others have been asking for too long.
+     */
+    async explain(refusal: RefusedByAccount): Promise<BalanceAnswer | undefined> {
+      await key.refresh();
+      const earlier = await running?.catch(() => undefined);
+      let answer: BalanceAnswer | undefined = earlier?.kind === 'unauthorized' ? earlier : undefined;
+      const deadline = clock.now() + TURN_MS;
+      while (answer === undefined && clock.now() < deadline && !options.signal.aborted) {
+        answer = await prober.probe({ holdIfUnread: false });
+        if (answer === undefined) await clock.sleep(LOOK_AGAIN_MS, options.signal);
+      }
+      const otherKey = refusal.kind === 'unauthorized' && refusal.keyVersion !== key.version;
+      return otherKey ? undefined : answer;
+    },
+
     /**
      * Asks, or waits for the answer that this process already asked for.
      * @param holdIfUnread whether work is held when the upstream cannot be asked: yes, where the answer decides
@@ -94,4 +138,5 @@ export function createProber(options: {
       return running;
     },
   };
+  return prober;
 }

@@ -8,6 +8,7 @@ import type { Logger } from '@renderyard/shared/logger';
 import type { Store } from '@renderyard/shared/store/store';
 import type { Prober } from '../credits/prober.ts';
 import { noteUncertainCalls } from '../credits/uncertain-notes.ts';
+import type { UpstreamKey } from '../segmind/upstream-key.ts';
 
 export interface UpkeepDependencies {
   readonly ledger: Ledger;
@@ -15,6 +16,7 @@ export interface UpkeepDependencies {
   readonly queue: TicketQueue;
   readonly store: Store;
   readonly prober: Prober;
+  readonly key: Pick<UpstreamKey, 'refresh'>;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly worker: string;
@@ -62,7 +64,11 @@ export function createUpkeep(deps: UpkeepDependencies) {
   /** Looks whether the causes of holds are gone, each at its own pace. */
   async function endHolds(holds: readonly Hold[]): Promise<void> {
     const stands = (name: string) => holds.some((hold) => hold.name === name && hold.trialAt === undefined);
-    if ((stands('credits') || stands('unauthorized')) && (await ledger.takeTurn('held-probe', worker, deps.trialMs)))
+    // Who replaces the key, or the account with it, is not to wait for the next probe; and a trial is made with it.
+    if (holds.some(({ name }) => name === 'credits' || name === 'unauthorized')) await deps.key.refresh();
+    const untried = stands('unauthorized') && deps.prober.keyIsUntried;
+    const asked = stands('credits') || stands('unauthorized');
+    if (untried || (asked && (await ledger.takeTurn('held-probe', worker, deps.trialMs))))
       await deps.prober.probe({ holdIfUnread: true });
     if (stands('store') && (await ledger.takeTurn('held-store', worker, STORE_PROBE_MS))) {
       const works = await deps.store.check(AbortSignal.timeout(STORE_PROBE_MS)).then(

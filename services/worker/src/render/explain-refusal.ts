@@ -18,7 +18,7 @@ export function explainRefusal(
     ending: { kind: 'deferred', reason: 'hold', afterMs: probe === undefined ? 1000 : HOLD_WAIT_MS },
     log: 'warn',
   };
-  // Another worker is asking, or the upstream cannot be asked: in doubt nobody is charged.
+  // Nobody knows, or the key is another one by now, or the upstream cannot be asked: in doubt nobody is charged.
   if (probe === undefined || probe.kind === 'unreachable' || probe.kind === 'unauthorized') return wait;
   if (outcome.kind === 'no_credits' && probe.kind === 'balance' && probe.value < estimate) {
     return {

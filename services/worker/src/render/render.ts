@@ -156,7 +156,7 @@ async function keepImage(work: Work, call: MadeCall, outcome: ImageOutcome, deps
 async function judged(work: Work, call: MadeCall, outcome: NoImageOutcome, deps: RenderDependencies): Promise<Ending> {
   const { job } = work;
   const refusedByAccount = outcome.kind === 'unauthorized' || outcome.kind === 'no_credits';
-  const probe = refusedByAccount ? await deps.prober.probe({ holdIfUnread: false }) : undefined;
+  const probe = refusedByAccount ? await deps.prober.explain(outcome) : undefined;
   const judgement = refusedByAccount ? explainRefusal(outcome, call.grant.estimate, probe) : undefined;
   const { end, ending, hold, log } = judgement ?? judge(job, outcome, deps.policy);
   if (hold !== undefined) {

@@ -75,8 +75,11 @@ function classify406(facts: AnswerFacts, message: string): Outcome {
   return { kind: 'no_credits', clear: false, detail: message, facts };
 }
 
-/** The upstream's message for people: the `error` of a JSON body; nothing of HTML or of anything else, and no secret. */
-export function upstreamMessage(body: string, apiKey: string): string {
+/**
+ * The upstream's message for people: the `error` of a JSON body; nothing of HTML or of anything else, and no secret.
+ * @param hide takes out the keys that are known, whatever they look like
+ */
+export function upstreamMessage(body: string, hide: (text: string) => string = (text) => text): string {
   let parsed: unknown;
   try {
     parsed = JSON.parse(body);
@@ -89,7 +92,7 @@ export function upstreamMessage(body: string, apiKey: string): string {
       : [parsed];
   const text = found.find((value) => typeof value === 'string' && value !== '');
   if (typeof text !== 'string' || /<[a-z!/]/i.test(text)) return '';
-  return redact(apiKey === '' ? text : text.replaceAll(apiKey, '[redacted]'))
+  return redact(hide(text))
     .replace(/\p{Cc}+/gu, ' ')
     .trim()
     .slice(0, MOST_SHOWN)

@@ -7,6 +7,7 @@ import { readBalance } from './read-balance.ts';
 import { readImage } from './read-image.ts';
 import { noteSent } from './sent-flag.ts';
 import type { Spool } from './spool.ts';
+import type { UpstreamKey } from './upstream-key.ts';
 
 /** What the balance call said. */
 export type BalanceAnswer =
@@ -35,7 +36,7 @@ export interface SegmindClient {
 export interface SegmindOptions {
   /** Without a slash at its end. */
   readonly baseUrl: string;
-  readonly apiKey: string;
+  readonly key: Pick<UpstreamKey, 'current' | 'version' | 'hide'>;
   /** Of a whole call, last byte included, in milliseconds. */
   readonly timeoutMs: number;
   readonly maxImageBytes: number;
@@ -65,6 +66,7 @@ export function createSegmindClient(options: SegmindOptions): SegmindClient {
   return {
     async render({ id, model, input, signal }) {
       const timeout = AbortSignal.timeout(options.timeoutMs);
+      const keyVersion = options.key.version;
       let sent = false;
       let facts: AnswerFacts | undefined;
       const spool: { current: Spool | undefined } = { current: undefined };
@@ -78,7 +80,7 @@ export function createSegmindClient(options: SegmindOptions): SegmindClient {
           ),
           reset: true,
           headers: {
-            'x-api-key': options.apiKey,
+            'x-api-key': options.key.current(),
             'content-type': 'application/json',
             accept: '*/*',
             'accept-encoding': 'identity',
@@ -90,8 +92,9 @@ export function createSegmindClient(options: SegmindOptions): SegmindClient {
         if (answer.statusCode !== 200) {
           // The status says what to do, also where the rest of the answer breaks off.
           const body = await readText(answer.body).catch(() => '');
-          const message = upstreamMessage(body, options.apiKey);
-          return classifyStatus(facts, message, rateLimitReset(answer.headers, options.clock.now()));
+          const message = upstreamMessage(body, options.key.hide);
+          const outcome = classifyStatus(facts, message, rateLimitReset(answer.headers, options.clock.now()));
+          return outcome.kind === 'unauthorized' ? { ...outcome, keyVersion } : outcome;
         }
         return await readImage(answer, facts, id, options, spool);
       } catch (error) {
@@ -111,7 +114,7 @@ export function createSegmindClient(options: SegmindOptions): SegmindClient {
         const answer = await request(`${options.baseUrl}/v1/get-user-credits`, {
           dispatcher: agent,
           reset: true,
-          headers: { 'x-api-key': options.apiKey, 'accept-encoding': 'identity' },
+          headers: { 'x-api-key': options.key.current(), 'accept-encoding': 'identity' },
           signal: AbortSignal.any([signal, AbortSignal.timeout(BALANCE_TIMEOUT_MS)]),
         });
         const body = await readText(answer.body);

@@ -42,8 +42,8 @@ export type NoImageOutcome =
       readonly cause: string;
       readonly facts: AnswerFacts | undefined;
     }
-  /** 401 and 403: the key, or this model for this key. */
-  | { readonly kind: 'unauthorized'; readonly facts: AnswerFacts }
+  /** 401 and 403: the key, or this model for this key. `keyVersion`: of the key that the call was made with. */
+  | { readonly kind: 'unauthorized'; readonly keyVersion?: number; readonly facts: AnswerFacts }
   /** 404, 410 and redirects: the model's address. */
   | { readonly kind: 'no_such_model'; readonly facts: AnswerFacts }
   /** 402 and 406: the account cannot pay. `clear` is false where the message does not say so. */
