@@ -4,6 +4,8 @@ import { limitOf } from '@renderyard/api/batches/limit';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 
+/** A key without budgets. */
+const NO_KEY = { day: undefined, total: undefined };
 const amount = fc.integer({ min: 0, max: 10_000_000_000_000 });
 const means = fc.record<Means>({
   available: fc.option(fc.integer({ min: -1_000_000_000, max: 10_000_000_000_000 }), { nil: undefined }),
@@ -18,18 +20,26 @@ const need = fc.integer({ min: 1, max: 2_000_000 }).chain((rows) =>
     spent: amount,
     reserved: fc.constant(0),
     budget: fc.option(amount, { nil: null }),
+    key: fc.record({ day: fc.option(amount, { nil: undefined }), total: fc.option(amount, { nil: undefined }) }),
   }),
 );
 
 describe('an estimate', () => {
-  test('fits exactly if neither the balance nor the budget falls short, and is unknown only where the balance is', () => {
+  test('fits exactly if neither the balance nor any budget falls short, and is unknown only where the balance is', () => {
     fc.assert(
       fc.property(need, means, (what, by) => {
         const found = estimate(what, by);
-        const short = [found.left, found.budgetLeft].some((left) => left !== undefined && left < 0);
+        const short = [found.left, found.budgetLeft, found.keyDayLeft, found.keyTotalLeft].some(
+          (left) => left !== undefined && left < 0,
+        );
         const expected: Estimate['fits'] = short ? false : by.available === undefined ? undefined : true;
         expect(found.fits).toBe(expected);
         if (by.available !== undefined) expect(found.left).toBe(by.available - found.cost);
+        for (const [has, left] of [
+          [what.key.day, found.keyDayLeft],
+          [what.key.total, found.keyTotalLeft],
+        ])
+          expect(left).toBe(has === undefined ? undefined : has - found.cost);
         if (what.budget !== null) expect(found.budgetLeft).toBe(what.budget - what.spent - found.cost);
       }),
     );
@@ -49,13 +59,15 @@ describe('an estimate', () => {
   });
 
   test('does not count what calls in flight have set aside a second time', () => {
-    const what = { rows: 10, remaining: 10, expected: 100, spent: 0, reserved: 30, budget: null };
+    const what = { rows: 10, remaining: 10, expected: 100, spent: 0, reserved: 30, budget: null, key: NO_KEY };
     const by = { available: 70, perMinute: 60, slots: 20 };
     expect(estimate(what, by)).toMatchObject({ cost: 100, left: 0, fits: true });
+    const key = { day: 69, total: 70 };
+    expect(estimate({ ...what, key }, by)).toMatchObject({ keyDayLeft: -1, keyTotalLeft: 0, fits: false });
   });
 
   test('takes the rate that is allowed, or what the slots can do', () => {
-    const what = { rows: 600, remaining: 600, expected: 0, spent: 0, reserved: 0, budget: null };
+    const what = { rows: 600, remaining: 600, expected: 0, spent: 0, reserved: 0, budget: null, key: NO_KEY };
     expect(estimate(what, { available: 0, perMinute: 60, slots: 20 }).seconds).toBe(600);
     expect(estimate(what, { available: 0, perMinute: 600, slots: 1 }).seconds).toBe(7200);
   });

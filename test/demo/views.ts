@@ -14,7 +14,10 @@ export function batchView(differs: Partial<BatchView> = {}): BatchView {
       ...{ succeeded: 3, failed: 0, canceled: 0, expired: 0 },
     },
     cost: 0.0414,
-    estimate: { cost: 0, seconds: 0, fits: true, balance: 9.9, left: 9.9, budget_left: null },
+    estimate: {
+      ...{ cost: 0, seconds: 0, fits: true, balance: 9.9, left: 9.9 },
+      ...{ budget_left: null, key_day_left: null, key_total_left: null },
+    },
     report: { rejected: { count: 0, errors: [] }, warnings: [] },
     uncertain: 0,
     rate: 60,

@@ -11,8 +11,11 @@ const NAMES: readonly HoldName[] = [
   'rate',
   'model:a',
   'model:b',
+  'key:acme',
+  'key:other',
 ];
 const NOW = 1_000;
+const JOB = { model: 'a', account: 'acme' };
 const hold = (name: HoldName, until?: number): Hold => ({
   name,
   since: 0,
@@ -24,12 +27,19 @@ describe('holdFor', () => {
   it('names the gravest of those that stand, in whatever order they are given', () => {
     fc.assert(
       fc.property(fc.shuffledSubarray([...NAMES]), (names) => {
-        const expected = ['operator', 'unauthorized', 'credits', 'store', 'upstream', 'rate', 'model:a'].find((name) =>
-          names.includes(name as HoldName),
-        );
+        const expected = [
+          'operator',
+          'unauthorized',
+          'credits',
+          'store',
+          'upstream',
+          'rate',
+          'model:a',
+          'key:acme',
+        ].find((name) => names.includes(name as HoldName));
         const found = holdFor(
           names.map((name) => hold(name)),
-          'a',
+          JOB,
           NOW,
         );
         expect(found?.name).toBe(expected);
@@ -39,19 +49,20 @@ describe('holdFor', () => {
 
   it('leaves the list as it was', () => {
     const holds = [hold('rate'), hold('operator')];
-    holdFor(holds, 'a', NOW);
+    holdFor(holds, JOB, NOW);
     expect(holds.map(({ name }) => name)).toEqual(['rate', 'operator']);
   });
 
   it('passes over one that has run out, up to its very millisecond', () => {
-    expect(holdFor([hold('rate', NOW)], 'a', NOW)).toBeUndefined();
-    expect(holdFor([hold('rate', NOW + 1)], 'a', NOW)?.name).toBe('rate');
-    expect(holdFor([hold('rate', NOW), hold('model:a')], 'a', NOW)?.name).toBe('model:a');
+    expect(holdFor([hold('rate', NOW)], JOB, NOW)).toBeUndefined();
+    expect(holdFor([hold('rate', NOW + 1)], JOB, NOW)?.name).toBe('rate');
+    expect(holdFor([hold('rate', NOW), hold('model:a')], JOB, NOW)?.name).toBe('model:a');
   });
 
-  it("does not keep a job for another model's sake", () => {
-    expect(holdFor([hold('model:b')], 'a', NOW)).toBeUndefined();
-    expect(holdFor([hold('model:ab')], 'a', NOW)).toBeUndefined();
+  it("does not keep a job for another model's sake, or another key's", () => {
+    expect(holdFor([hold('key:other')], JOB, NOW)).toBeUndefined();
+    expect(holdFor([hold('model:b')], JOB, NOW)).toBeUndefined();
+    expect(holdFor([hold('model:ab')], JOB, NOW)).toBeUndefined();
   });
 });
 
@@ -59,5 +70,6 @@ describe('holdReason', () => {
   it('is one of the closed list for every hold', () => {
     for (const name of NAMES) expect(HOLD_REASONS).toContain(holdReason(name));
     expect(holdReason('model:stable')).toBe('model');
+    expect(holdReason('key:acme')).toBe('key_budget');
   });
 });

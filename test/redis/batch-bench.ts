@@ -176,6 +176,7 @@ export function adoptedCall(over: Partial<AdoptedCall> = {}): AdoptedCall {
   const startedAt = Date.now() - 1000;
   return {
     worker: 'worker-1',
+    account: 'acme',
     model: MODEL,
     costClass: 'class-a',
     estimate: COST,

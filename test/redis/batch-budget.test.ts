@@ -14,6 +14,7 @@ async function openRows(budget: number, rows = 20) {
   return { bench, id, job };
 }
 
+const SETTINGS = { floor: 0, low: 0, resume: 0 };
 const DRAIN = { verdict: 'wait', reason: 'drain' } as const;
 
 describe('a budget', () => {
@@ -98,12 +99,12 @@ describe('a budget', () => {
   it('is not kept back for calls of an upstream that was left', async () => {
     const { bench, id, job } = await openRows(2 * COST);
     await using _ = bench;
-    await bench.ledger.meetUpstream('one');
+    await bench.ledger.meetUpstream('one', SETTINGS);
     await bench.balance(10_000 * COST);
     await bench.call({ job: job(0) });
     await bench.pass(LEASE_MS);
     await bench.ledger.reap(1);
-    await bench.ledger.meetUpstream('another');
+    await bench.ledger.meetUpstream('another', SETTINGS);
     expect(await bench.state(id)).toMatchObject({ cost: 0, reserved: 0 });
     await expectBatchesInOrder(bench, [id]);
   });

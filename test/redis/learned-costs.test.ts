@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { COST, openBench } from './bench.ts';
 
@@ -12,10 +13,33 @@ const learnedFrom = async (costs: readonly number[]) => {
 };
 
 describe('what a call is expected to cost', () => {
-  it('is what the last of its class did, and never less than the dearest lately by more than a fiftieth a call', async () => {
+  it('is exactly what they cost, where they all cost the same', async () => {
     expect(await learnedFrom([COST])).toBe(COST);
-    expect(await learnedFrom([2 * COST])).toBe(2 * COST);
-    expect(await learnedFrom([2 * COST, COST])).toBe(Math.floor(2 * COST * 0.98));
+    expect(await learnedFrom(Array.from({ length: 70 }, () => COST))).toBe(COST);
+  });
+
+  it('is the 95th percentile of the last 64, and never less than the last', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(fc.integer({ min: 1, max: 20 * COST }), { minLength: 1, maxLength: 90 }),
+        async (costs) => {
+          const last = costs.slice(-64).sort((a, b) => a - b);
+          const percentile = last[Math.ceil(last.length * 0.95) - 1] ?? 0;
+          expect(await learnedFrom(costs)).toBe(Math.max(percentile, costs.at(-1) ?? 0));
+        },
+      ),
+      { numRuns: 20 },
+    );
+  });
+
+  it('forgets the classes used least lately, beyond a thousand', async () => {
+    await using bench = await openBench();
+    await bench.balance(100_000 * COST);
+    for (let i = 0; i < 1010; i++) await bench.end(await bench.call({ costClass: `class-${i}` }));
+    const { estimates } = await bench.books();
+    expect(estimates.size).toBe(1000);
+    expect(estimates.has('class-1009')).toBe(true);
+    expect(await bench.redis.hlen(`${bench.prefix}costs`)).toBe(1000);
   });
 
   it('does not follow a cost that can only be garbage', async () => {

@@ -30,6 +30,7 @@ for name, times in pairs(entries) do
   end
 end
 
+if redis.call('HEXISTS', P .. 'credits', 'drain_at') == 1 then redis.call('HINCRBY', P .. 'credits', 'drain_at', -ms) end
 local successes = redis.call('HGETALL', P .. 'successes')
 for i = 1, #successes, 2 do redis.call('HINCRBY', P .. 'successes', successes[i], -ms) end
 sets[#sets + 1] = 'waiting'

@@ -90,6 +90,7 @@ export async function startWorker(options: {
     clock,
   });
   const estimate = estimateCost({ model: DEFAULT_MODEL, steps: 30, width: 1024, height: 1024 }, config.CREDIT_ESTIMATE);
+  const limits = { floor: config.floor, low: config.low, resume: config.resume };
   const files = createBatchFiles({ store });
   const states = createBatchStates({ redis, prefix, generation });
   const prober = createProber({
@@ -183,6 +184,7 @@ export async function startWorker(options: {
     worker,
     window,
     trialMs: config.CREDIT_PROBE_MS,
+    limits,
     retentionMs: config.RETENTION_HOURS * 3_600_000,
     onError,
   });
@@ -197,7 +199,7 @@ export async function startWorker(options: {
     await recovery.ready(stopping.signal);
     if (stopping.signal.aborted) return;
     try {
-      const { was, waiting } = await ledger.meetUpstream(upstreamName(config.SEGMIND_BASE_URL));
+      const { was, waiting } = await ledger.meetUpstream(upstreamName(config.SEGMIND_BASE_URL), limits);
       if (was !== undefined) logger.warn({ was, held_jobs: waiting }, 'the upstream is another one than before');
     } catch (error) {
       if (!(error instanceof GenerationLostError)) throw error;

@@ -1,5 +1,5 @@
 -- Decides whether a call may be made now, and if so reserves its credits and leases it a slot, in one step.
--- a: generation, job, call, worker, model, class, estimate (nanocredits), floor (nanocredits), slots, lease_ms,
+-- a: generation, job, call, worker, model, class, estimate (nanocredits), floor (nanocredits; one set by hand comes before it), slots, lease_ms,
 --    pace {calls, window_ms, spacing_ms}, trial_ms, resolve_ms (how long a call can still be billed)
 -- Returns {verdict = 'go', seq, estimate, started_at}
 --       | {verdict = 'wait', reason = 'slot'|'pace'|'drain', ms}   ask again after ms
@@ -20,8 +20,8 @@ local _, incidents = reap(now)
 count_incidents(incidents, a.trial_ms, now)
 
 local job = P .. 'job:' .. a.job
-local state = redis.call('HMGET', job, 'status', 'cancel', 'call', 'batch')
-local batch = state[4]
+local state = redis.call('HMGET', job, 'status', 'cancel', 'call', 'batch', 'account')
+local batch, account = state[4], state[5]
 if redis.call('HEXISTS', P .. 'calls', a.call) == 1 then
   -- The answer to this very question was lost on its way; it is given again.
   local entry = cjson.decode(redis.call('HGET', P .. 'calls', a.call))
@@ -36,7 +36,7 @@ if batch and (not row_may_run(a.job, now) or not redis.call('ZSCORE', P .. 'fed'
 end
 
 local trials = {}
-for _, name in ipairs({ 'operator', 'unauthorized', 'credits', 'store', 'upstream', 'rate', 'model:' .. a.model }) do
+for _, name in ipairs({ 'operator', 'unauthorized', 'credits', 'store', 'upstream', 'rate', 'model:' .. a.model, 'key:' .. account }) do
   local passing, hold = passes(name, now)
   if not passing then
     local ends = hold['until'] or hold.trial_at
@@ -56,24 +56,26 @@ local in_flight = redis.call('ZCARD', P .. 'slots')
 local balance = credits_number('balance')
 local estimate = math.max(tonumber(redis.call('HGET', P .. 'estimates', a.class) or a.estimate), 1)
 local seq = credits_number('seq') or 0
+local floor = tonumber(redis.call('HGET', P .. 'policy', 'floor') or nil) or a.floor
 local probed = credits_number('probed_seq')
 -- A worker has started, and nobody knows what happened to the account since the balance was read.
 if credits_number('doubt') then return cjson.encode({ verdict = 'probe' }) end
 if balance == nil then
   -- Without any usable balance one call at a time, if there is no floor to keep; the upstream refuses at zero itself.
   if probed == nil then return cjson.encode({ verdict = 'probe' }) end
-  if a.floor > 0 then
-    set_hold('credits', { detail = 'The balance cannot be read, so the floor could not be kept. Work goes on once it can.', unread = true }, now)
+  if floor > 0 then
+    set_hold('credits', { detail = 'The balance cannot be read, so the floor could not be kept. Work goes on once it can.', unread = true, cause = 'balance_unread' }, now)
     return cjson.encode({ verdict = 'hold', name = 'credits' })
   end
   if in_flight > 0 then return wait('drain', 250) end
 else
-  local left = balance - (credits_number('reserved') or 0) - (credits_number('uncertain') or 0) - a.floor
+  local left = balance - (credits_number('reserved') or 0) - (credits_number('uncertain') or 0) - floor
   if left < estimate then
+    drain(estimate, now)
     -- Readings under load err on the low side: let calls in flight end, ask for the balance, and only then hold.
     if in_flight > 0 then return wait('drain', 250) end
     if probed ~= seq then return cjson.encode({ verdict = 'probe' }) end
-    set_hold('credits', { detail = 'The credits left are kept: another image would go below the floor. Work goes on after a top-up.', estimate = estimate }, now)
+    set_hold('credits', { detail = 'The credits left are kept: another image would go below the floor. Work goes on after a top-up.', estimate = estimate, cause = 'floor_reached' }, now)
     return cjson.encode({ verdict = 'hold', name = 'credits' })
   end
 end
@@ -92,6 +94,18 @@ if batch then
   end
 end
 
+local over, budget, spent, key_reserved = key_over(account, estimate, now)
+if over then
+  -- Calls of the key in flight may cost less than was reserved for them: it is looked again soon. Nobody else waits.
+  local again = key_reserved > 0 and now + KEY_AGAIN_MS or over == 'day' and (day_of(now) + 1) * DAY_MS or nil
+  set_hold('key:' .. account, { ['until'] = again, detail = string.format(
+    'Of the %s of %s credits of the API key “%s”, %s are spent%s, and another image is expected to cost %s. Raise it to go on%s.',
+    over == 'day' and 'budget for today (UTC)' or 'budget', in_credits(budget), account, in_credits(spent),
+    key_reserved > 0 and string.format(' and %s set aside for calls in flight', in_credits(key_reserved)) or '', in_credits(estimate),
+    over == 'day' and '; tomorrow it goes on by itself' or '') }, now)
+  return cjson.encode({ verdict = 'hold', name = 'key:' .. account, ms = again and again - now or nil })
+end
+
 local ahead = batch and redis.call('ZCARD', P .. 'ahead') or 0
 if in_flight + ahead >= a.slots then return wait('slot', 100) end
 
@@ -107,6 +121,10 @@ redis.call('LPUSH', P .. 'pace', now)
 redis.call('LTRIM', P .. 'pace', 0, a.pace.calls - 1)
 redis.call('PEXPIRE', P .. 'pace', math.ceil(a.pace.window_ms))
 
+-- An image as dear as the one that waited for credits can be paid for.
+local waited = credits_number('drain')
+if waited and estimate >= waited then drained(now, 'enough') end
+
 local trial
 for name, hold in pairs(trials) do
   trial = true
@@ -115,10 +133,11 @@ for name, hold in pairs(trials) do
 end
 redis.call('ZADD', P .. 'slots', now + a.lease_ms, a.call)
 redis.call('HSET', P .. 'calls', a.call, cjson.encode({
-  job = a.job, of_batch = batch and true or nil, worker = a.worker, model = a.model, class = a.class, estimate = estimate, guess = a.estimate,
+  job = a.job, account = account, of_key = account, of_batch = batch and true or nil, worker = a.worker, model = a.model, class = a.class, estimate = estimate, guess = a.estimate,
   started_at = now, resolve_after = now + a.resolve_ms, seq = seq, trial = trial,
 }))
 redis.call('HINCRBY', P .. 'credits', 'reserved', estimate)
+reserve_of_key(account, estimate)
 redis.call('HINCRBY', job, 'attempts', 1)
 redis.call('HINCRBY', job, 'tries', 1)
 redis.call('HSETNX', job, 'started_at', now)
@@ -131,7 +150,6 @@ if batch then
     redis.call('HINCRBY', P .. 'batch:' .. batch, 'processing', 1)
   end
 elseif state[1] == 'queued' then
-  local account = redis.call('HGET', job, 'account')
   redis.call('HSET', job, 'status', 'processing')
   redis.call('ZREM', P .. 'jobs:' .. account .. ':queued', a.job)
   redis.call('ZADD', P .. 'jobs:' .. account .. ':processing', 0, a.job)

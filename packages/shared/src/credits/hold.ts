@@ -1,8 +1,25 @@
 /** Why work waits. A hold stands until its own cause is gone; several can stand at once. */
-export type HoldName = 'operator' | 'unauthorized' | 'credits' | 'store' | 'upstream' | 'rate' | `model:${string}`;
+export type HoldName =
+  | 'operator'
+  | 'unauthorized'
+  | 'credits'
+  | 'store'
+  | 'upstream'
+  | 'rate'
+  | `model:${string}`
+  | `key:${string}`;
 
 /** The reason as clients read it, in the order in which one is shown when several stand. */
-export const HOLD_REASONS = ['operator', 'unauthorized', 'credits', 'store', 'upstream', 'rate', 'model'] as const;
+export const HOLD_REASONS = [
+  'operator',
+  'unauthorized',
+  'credits',
+  'store',
+  'upstream',
+  'rate',
+  'model',
+  'key_budget',
+] as const;
 export type HoldReason = (typeof HOLD_REASONS)[number];
 
 export interface Hold {
@@ -18,16 +35,26 @@ export interface Hold {
 }
 
 export function holdReason(name: HoldName): HoldReason {
-  return name.startsWith('model:') ? 'model' : (name as HoldReason);
+  if (name.startsWith('model:')) return 'model';
+  return name.startsWith('key:') ? 'key_budget' : (name as HoldReason);
 }
 
-/** The hold that keeps a job of this model waiting, the gravest first; undefined when nothing does. */
-export function holdFor(holds: readonly Hold[], model: string, now: number): Hold | undefined {
+/** Whether a hold keeps all work, not only that of one model or of one API key. */
+export function holdsAll(name: HoldName): boolean {
+  return !name.startsWith('model:') && !name.startsWith('key:');
+}
+
+/** The hold that keeps a job of this model and account waiting, the gravest first; undefined when nothing does. */
+export function holdFor(
+  holds: readonly Hold[],
+  { model, account }: { readonly model: string; readonly account: string },
+  now: number,
+): Hold | undefined {
   return holds
     .filter(
       (hold) =>
         (hold.until === undefined || hold.until > now) &&
-        (holdReason(hold.name) !== 'model' || hold.name === `model:${model}`),
+        (holdsAll(hold.name) || hold.name === `model:${model}` || hold.name === `key:${account}`),
     )
     .sort((a, b) => HOLD_REASONS.indexOf(holdReason(a.name)) - HOLD_REASONS.indexOf(holdReason(b.name)))[0];
 }

@@ -2,7 +2,10 @@ import type { Redis } from '../redis/connect.ts';
 import type { Generation } from '../redis/generation.ts';
 import { defineScript } from '../redis/script.ts';
 import type { Nanocredits } from './amount.ts';
-import type { Hold, HoldName } from './hold.ts';
+import type { CreditDecision } from './credit-decision.ts';
+import type { CreditEvent } from './credit-state.ts';
+import type { HoldName } from './hold.ts';
+import { createLedgerReads, type NotedBooks, readEvent } from './ledger-reads.ts';
 import { paceOf } from './pace.ts';
 
 /** What is fixed for all calls of an installation. */
@@ -17,6 +20,13 @@ export interface CallLimits {
   readonly timeoutMs: number;
   /** How often a hold is tried. */
   readonly trialMs: number;
+}
+
+/** What the settings `CREDIT_FLOOR`, `CREDIT_LOW` and `CREDIT_RESUME` say. */
+export interface LimitSettings {
+  readonly floor: Nanocredits;
+  readonly low: Nanocredits;
+  readonly resume: Nanocredits;
 }
 
 /** The question put to {@link Ledger.admit}. */
@@ -49,34 +59,6 @@ export type Verdict =
   /** The job ended, was canceled, or has a call in flight. */
   | { readonly verdict: 'gone' };
 
-/** A call whose outcome is unknown. Times in milliseconds since 1970. */
-export interface UncertainCall {
-  readonly call: string;
-  readonly job: string;
-  readonly startedAt: number;
-  /** When it was found out. */
-  readonly at: number;
-  /** How it broke: `lost_worker`, `timeout`, `cut`, … */
-  readonly how: string;
-  readonly estimate: Nanocredits;
-  /** Whether a later balance already holds what it cost, so that it no longer counts against what is available. */
-  readonly resolved: boolean;
-}
-
-/** The books at one moment. */
-export interface CreditState {
-  readonly balance: Nanocredits | undefined;
-  readonly balanceReadAt: number | undefined;
-  readonly reserved: Nanocredits;
-  readonly uncertain: Nanocredits;
-  readonly spent: Nanocredits;
-  readonly inFlight: number;
-  readonly holds: readonly Hold[];
-  readonly uncertainCalls: readonly UncertainCall[];
-  /** What a call of a class is expected to cost, learned. Keys as `costClass` makes them. */
-  readonly estimates: ReadonlyMap<string, Nanocredits>;
-}
-
 /** A slot whose worker is silent for this long is free again. Renewed every third of it. */
 export const LEASE_MS = 12_000;
 /** Beyond its timeout, a call that upstream still renders may be billed for this long. */
@@ -99,6 +81,20 @@ const scripts = {
     new URL('unnoted.lua', import.meta.url),
   ),
   noted: defineScript<Record<string, unknown>, Record<string, never>>(new URL('noted.lua', import.meta.url)),
+  applyDecision: defineScript<Record<string, unknown>, Record<string, never>>(
+    new URL('apply-decision.lua', import.meta.url),
+  ),
+  resume: defineScript<Record<string, unknown>, Record<string, never>>(new URL('resume.lua', import.meta.url)),
+  untoldEvents: defineScript<Record<string, unknown>, { events?: string[][] }>(
+    new URL('untold-events.lua', import.meta.url),
+  ),
+  unnotedBooks: defineScript<Record<string, unknown>, { days?: [number, number, string][] }>(
+    new URL('unnoted-books.lua', import.meta.url),
+  ),
+  notedBooks: defineScript<Record<string, unknown>, Record<string, never>>(new URL('noted-books.lua', import.meta.url)),
+  restoreBooks: defineScript<Record<string, unknown>, Record<string, never>>(
+    new URL('restore-books.lua', import.meta.url),
+  ),
   setHold: defineScript<Record<string, unknown>, { new: boolean }>(new URL('set-hold.lua', import.meta.url)),
 };
 
@@ -119,12 +115,14 @@ export function createLedger({
 }) {
   const known = () => ({ generation: generation.current });
   return {
+    ...createLedgerReads({ redis, prefix }),
+
     /**
      * Told by each worker as it starts: the balance is doubted until it is read again. `was` is the upstream that this
      * Redis worked for before, when it is another; `waiting` are the jobs that are held because of it.
      */
-    async meetUpstream(upstream: string): Promise<{ was?: string; waiting: number }> {
-      return scripts.meetUpstream(redis, prefix, { ...known(), upstream });
+    async meetUpstream(upstream: string, settings: LimitSettings): Promise<{ was?: string; waiting: number }> {
+      return scripts.meetUpstream(redis, prefix, { ...known(), upstream, settings });
     },
 
     /** Asks whether a call may be made now; on `go` its credits are reserved and its slot is leased for {@link LEASE_MS}. */
@@ -156,9 +154,12 @@ export function createLedger({
       return (await scripts.renew(redis, prefix, { ...known(), calls, lease_ms: LEASE_MS })).lost ?? [];
     },
 
-    /** Frees the slots of calls whose worker is gone. Returns how many there were. */
-    async reap(trialMs: number): Promise<number> {
-      return (await scripts.reap(redis, prefix, { ...known(), trial_ms: trialMs })).lost;
+    /**
+     * Frees the slots of calls whose worker is gone, and tells a Redis that does not know them the settings. Returns how
+     * many calls there were.
+     */
+    async reap(trialMs: number, settings?: LimitSettings): Promise<number> {
+      return (await scripts.reap(redis, prefix, { ...known(), trial_ms: trialMs, settings })).lost;
     },
 
     /** The state of the settlements before the balance is asked for; goes back with {@link Ledger.takeReading}. */
@@ -187,15 +188,16 @@ export function createLedger({
     },
 
     /**
-     * Whether asking for the balance would teach something exact now: no call is in flight, and it was never asked for,
-     * is doubted, or something was settled since (`settled`), or calls are uncertain (`uncertain`).
+     * Whether asking for the balance would teach something. With no call in flight, something exact: it was never asked
+     * for, is doubted, or something was settled since (`settled`), or calls are uncertain (`uncertain`). With calls in
+     * flight, what others have spent (`working`).
      */
-    async unread(): Promise<'settled' | 'uncertain' | undefined> {
+    async unread(): Promise<'settled' | 'uncertain' | 'working' | undefined> {
       const [inFlight, [seq, probed, uncertain, doubt]] = await Promise.all([
         redis.zcard(`${prefix}slots`),
         redis.hmget(`${prefix}credits`, 'seq', 'probed_seq', 'uncertain', 'doubt') as Promise<(string | null)[]>,
       ]);
-      if (inFlight > 0) return undefined;
+      if (inFlight > 0) return 'working';
       if ((seq ?? '0') !== probed || doubt !== null) return 'settled';
       return Number(uncertain ?? 0) > 0 ? 'uncertain' : undefined;
     },
@@ -242,11 +244,6 @@ export function createLedger({
       return (await redis.hdel(`${prefix}holds`, name)) === 1;
     },
 
-    /** The holds that stand; those that have run out are left out. */
-    async holds(now: number): Promise<readonly Hold[]> {
-      return readHolds(await redis.hgetall(`${prefix}holds`), now);
-    },
-
     /**
      * At most one process asks for the balance at a time.
      * @returns whether the turn is ours; it ends after `ms` or with {@link Ledger.endTurn}.
@@ -260,67 +257,46 @@ export function createLedger({
       if ((await redis.get(key)) === holder) await redis.del(key);
     },
 
-    /** The books as they stand, read in one step. */
-    async snapshot(now: number): Promise<CreditState> {
-      const answers = await redis
-        .multi()
-        .hgetall(`${prefix}credits`)
-        .zcard(`${prefix}slots`)
-        .hgetall(`${prefix}holds`)
-        .hgetall(`${prefix}uncertain`)
-        .hgetall(`${prefix}estimates`)
-        .exec();
-      const [credits, inFlight, holds, uncertain, estimates] = (answers ?? []).map(([error, value]) => {
-        if (error) throw error;
-        return value;
-      }) as [Record<string, string>, number, Record<string, string>, Record<string, string>, Record<string, string>];
-      const number = (name: string) => (credits[name] === undefined ? undefined : Number(credits[name]));
-      return {
-        balance: number('balance'),
-        balanceReadAt: number('read_at'),
-        reserved: number('reserved') ?? 0,
-        uncertain: number('uncertain') ?? 0,
-        spent: number('spent') ?? 0,
-        inFlight,
-        holds: readHolds(holds, now),
-        uncertainCalls: Object.entries(uncertain).map(([call, text]) => readUncertain(call, text)),
-        estimates: new Map(Object.entries(estimates).map(([name, value]) => [name, Number(value)])),
-      };
+    /**
+     * Puts a decision by hand into force; one that is older than the one in force changes nothing.
+     */
+    async applyDecision({ seq, limits, budgets, hold }: CreditDecision): Promise<void> {
+      await scripts.applyDecision(redis, prefix, { ...known(), seq, limits, budgets, hold });
     },
-  };
-}
 
-function readHolds(hash: Readonly<Record<string, string>>, now: number): readonly Hold[] {
-  return Object.entries(hash)
-    .map(([name, text]): Hold => {
-      const hold = JSON.parse(text) as { since: number; detail: string; until?: number; trial_at?: number };
-      return {
-        name: name as HoldName,
-        since: hold.since,
-        detail: hold.detail,
-        ...(hold.until === undefined ? {} : { until: hold.until }),
-        ...(hold.trial_at === undefined ? {} : { trialAt: hold.trial_at }),
-      };
-    })
-    .filter((hold) => hold.until === undefined || hold.until > now);
-}
+    /**
+     * Lets work go on by hand: the operator's hold ends, and the causes of the others are looked at at once. A hold for
+     * credits then ends as soon as one more image is possible, whatever `CREDIT_RESUME` says.
+     */
+    async resume(): Promise<void> {
+      await scripts.resume(redis, prefix, known());
+    },
 
-function readUncertain(call: string, text: string): UncertainCall {
-  const entry = JSON.parse(text) as {
-    job: string;
-    started_at: number;
-    at: number;
-    how: string;
-    estimate: number;
-    resolved?: boolean;
-  };
-  return {
-    call,
-    job: entry.job,
-    startedAt: entry.started_at,
-    at: entry.at,
-    how: entry.how,
-    estimate: entry.estimate,
-    resolved: entry.resolved === true,
+    /** Whether somebody asked that the balance be read now; said once. */
+    async takeAsk(): Promise<boolean> {
+      return (await redis.hdel(`${prefix}credits`, 'ask')) === 1;
+    },
+
+    /** Changes of the state of credits that no log has told of yet, oldest first; each is given once. */
+    async untoldEvents(): Promise<readonly CreditEvent[]> {
+      return ((await scripts.untoldEvents(redis, prefix, known())).events ?? []).map(readEvent);
+    },
+
+    /** The books of days that have changed since the store was told, as the store is to have them. */
+    async unnotedBooks(): Promise<
+      readonly { readonly day: number; readonly changes: number; readonly text: string }[]
+    > {
+      const { days } = await scripts.unnotedBooks(redis, prefix, known());
+      return (days ?? []).map(([day, changes, text]) => ({ day, changes, text }));
+    },
+
+    async notedBooks({ day, changes }: { readonly day: number; readonly changes: number }): Promise<void> {
+      await scripts.notedBooks(redis, prefix, { ...known(), day, changes });
+    },
+
+    /** Puts the books of a day back as the store has them, where this Redis knows less. */
+    async restoreBooks(books: NotedBooks): Promise<void> {
+      await scripts.restoreBooks(redis, prefix, { ...known(), ...books });
+    },
   };
 }

@@ -1,7 +1,7 @@
 -- A worker starts, against this upstream. What was believed of the balance is doubted until it is read again: the
 -- account may have been used, or be another one. Where the upstream is another, what was learned and booked of the old
 -- one goes, and work that waited for it is held until somebody says that the new one shall do it.
--- a: generation, upstream (a name for it, for people)
+-- a: generation, upstream (a name for it, for people), settings {floor, low, resume} (nanocredits)
 -- Returns {was = the old one's name or nothing, waiting = jobs that are held for it}
 -- include ../redis/guard.lua
 -- include settle.lua
@@ -10,13 +10,24 @@
 local now = redis_now()
 local was = redis.call('HGET', P .. 'credits', 'upstream')
 redis.call('HSET', P .. 'credits', 'upstream', a.upstream, 'doubt', 1)
+tell_settings(a.settings, true)
+turn(now)
 if not was or was == a.upstream then return cjson.encode({ waiting = 0 }) end
 
-redis.call('HDEL', P .. 'credits', 'balance', 'read_at', 'probed_seq', 'probed_at', 'spent', 'streak', 'header_only')
+redis.call('HDEL', P .. 'credits', 'balance', 'read_at', 'probed_seq', 'probed_at', 'spent', 'streak', 'header_only',
+  'header', 'header_differences', 'exact_balance', 'exact_spent', 'exact_at', 'net', 'unexplained', 'added', 'reconciled', 'drain', 'drain_at')
 redis.call('HSET', P .. 'credits', 'uncertain', 0)
-for _, text in ipairs(redis.call('HVALS', P .. 'uncertain')) do release_of_batch(cjson.decode(text)) end
-redis.call('DEL', P .. 'estimates', P .. 'uncertain', P .. 'refusals', P .. 'successes')
-redis.call('HDEL', P .. 'holds', 'credits', 'unauthorized', 'upstream', 'rate')
+for _, text in ipairs(redis.call('HVALS', P .. 'uncertain')) do release_of_budgets(cjson.decode(text)) end
+redis.call('DEL', P .. 'estimates', P .. 'costs', P .. 'classes', P .. 'uncertain', P .. 'refusals', P .. 'successes', P .. 'differences')
+for _, hour in ipairs(redis.call('ZRANGE', P .. 'hours', 0, -1)) do redis.call('DEL', P .. 'books:' .. hour) end
+redis.call('DEL', P .. 'hours', P .. 'unnoted-days')
+for _, account in ipairs(redis.call('SMEMBERS', P .. 'keys')) do
+  redis.call('HDEL', P .. 'key:' .. account, 'total', 'day', 'day_spent')
+  redis.call('HDEL', P .. 'holds', 'key:' .. account)
+end
+redis.call('HDEL', P .. 'holds', 'unauthorized', 'upstream', 'rate')
+release_credits('upstream_changed', now)
+turn(now, 'upstream_changed')
 local waiting = redis.call('ZCARD', P .. 'waiting') + redis.call('ZCARD', P .. 'fed')
 for _, account in ipairs(redis.call('ZRANGE', P .. 'feeding', 0, -1)) do
   for _, batch in ipairs(redis.call('ZRANGE', P .. 'feeding:' .. account, 0, -1)) do

@@ -18,7 +18,7 @@ for _, id in ipairs(a.calls) do
       redis.call('HDEL', P .. 'uncertain', id)
       redis.call('HINCRBY', P .. 'credits', 'uncertain', -entry.estimate)
       redis.call('HINCRBY', P .. 'credits', 'reserved', entry.estimate)
-      entry.how, entry.at = nil, nil
+      entry.how, entry.at, entry.net = nil, nil, nil
       redis.call('HSET', P .. 'calls', id, cjson.encode(entry))
       redis.call('ZADD', P .. 'slots', now + a.lease_ms, id)
     else

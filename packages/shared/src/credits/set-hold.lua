@@ -6,7 +6,7 @@
 -- include holds.lua
 
 local now = redis_now()
-local hold = { detail = a.detail, unread = a.unread }
+local hold = { detail = a.detail, unread = a.unread, cause = a.unread and 'balance_unread' or 'refused' }
 if a.for_ms then hold['until'] = now + a.for_ms end
 if a.trial_ms then hold.trial_at = now + a.trial_ms end
 return cjson.encode({ new = set_hold(a.name, hold, now) })

@@ -1,27 +1,25 @@
+-- include fields.lua
 -- include balance.lua
+-- include reconcile.lua
+-- include estimates.lua
+-- include books.lua
+-- include states.lua
 -- include ../batch/rows.lua
--- The credit ledger. Nanocredits, in the hash P..'credits':
---   balance   left by the last word we have; missing when never read
---   reserved  sum of the estimates of calls in flight (the hash P..'calls', leased in the sorted set P..'slots')
---   uncertain sum of the estimates of calls whose outcome is unknown (the hash P..'uncertain') and not yet read back
---   spent     sum of what was settled as spent, for the books
---   seq       settlements so far, and uncertain calls of which a reading told the cost: a reading is quiet when seq did
---             not move between its request's start and its arrival
-
-local function credits_number(field)
-  return tonumber(redis.call('HGET', P .. 'credits', field) or nil)
-end
+-- How calls are settled and the balance is taken in, see fields.lua.
 
 -- in_balance: the balance was read after this was billed.
 local function spend(cost, in_balance)
   redis.call('HINCRBY', P .. 'credits', 'spent', cost)
+  if in_balance then explained(cost)
   -- A cost of 0 negated would be written "-0", which Redis takes for no number.
-  if not in_balance and credits_number('balance') then redis.call('HINCRBY', P .. 'credits', 'balance', 0 - cost) end
+  elseif credits_number('balance') then redis.call('HINCRBY', P .. 'credits', 'balance', 0 - cost) end
   return cost
 end
 
--- What a row's call has reserved of its batch's budget is kept until the call is charged to it or released.
-local function release_of_batch(entry)
+-- What a call has reserved of its key's budget and its batch's is kept until the call is charged to them or released.
+local function release_of_budgets(entry)
+  if entry.of_key then reserve_of_key(entry.of_key, 0 - entry.estimate) end
+  entry.of_key = nil
   local batch = entry.of_batch and row_of(entry.job)
   entry.of_batch = nil
   if batch and redis.call('EXISTS', P .. 'batch:' .. batch) == 1 then
@@ -43,12 +41,12 @@ local function settle(id, settlement, now)
     if settlement.kind == 'uncertain' then
       if entry.charged then return nil end
       entry.charged = true
-      release_of_batch(entry)
+      release_of_budgets(entry)
       redis.call('HSET', P .. 'uncertain', id, cjson.encode(entry))
       return entry.estimate
     end
     redis.call('HDEL', P .. 'uncertain', id)
-    release_of_batch(entry)
+    release_of_budgets(entry)
     -- A quiet reading that came later already holds what the call cost.
     if not entry.resolved then
       redis.call('HINCRBY', P .. 'credits', 'uncertain', -entry.estimate)
@@ -57,14 +55,15 @@ local function settle(id, settlement, now)
     redis.call('HDEL', P .. 'calls', id)
     redis.call('ZREM', P .. 'slots', id)
     redis.call('HINCRBY', P .. 'credits', 'reserved', -entry.estimate)
-    if settlement.how ~= 'lost_worker' then release_of_batch(entry) end
+    if settlement.how ~= 'lost_worker' then release_of_budgets(entry) end
   end
   local charged = entry.charged and entry.estimate or 0
-  if settlement.kind == 'released' then return -charged end
+  if settlement.kind == 'released' then return 0 - charged end
   redis.call('HINCRBY', P .. 'credits', 'seq', 1)
   if settlement.kind == 'uncertain' then
     -- A call that is reaped is charged to its job when the job's next run finds it.
     entry.how, entry.at, entry.charged = settlement.how, now, settlement.how ~= 'lost_worker'
+    entry.net = credits_number('net') or 0
     redis.call('HSET', P .. 'uncertain', id, cjson.encode(entry))
     redis.call('HINCRBY', P .. 'credits', 'uncertain', entry.estimate)
     return entry.estimate
@@ -73,22 +72,42 @@ local function settle(id, settlement, now)
   local told = settlement.cost and settlement.cost <= entry.guess * 1000 and settlement.cost
   local cost = told or entry.estimate
   spend(cost, entry.resolved)
-  if told and told > 0 then
-    -- The next of its class is expected to cost what this one did, or a little less than the dearest seen lately. A cost
-    -- far above what was set, or of nothing, is more likely garbage: it is counted, but little is learned from it.
-    local learned = tonumber(redis.call('HGET', P .. 'estimates', entry.class) or '0')
-    local expected = math.max(cost, math.floor(learned * 0.98))
-    redis.call('HSET', P .. 'estimates', entry.class, math.min(expected, entry.guess * 20))
-  end
+  if told and told > 0 then learn(entry.class, told, entry.guess, now) end
   return cost - charged
 end
 
+-- What a header says, as the balance call would have said it; see offset_of.
+local function header_as_balance(value)
+  redis.call('HSET', P .. 'credits', 'header', value)
+  local differences = cjson.decode(redis.call('HGET', P .. 'credits', 'header_differences') or '[]')
+  return value + offset_of(differences)
+end
+
+-- The balance call, exact, and the header told last before it are a pair.
+local function pair_with_header(value)
+  local header = credits_number('header')
+  if not header then return end
+  redis.call('HDEL', P .. 'credits', 'header')
+  local differences = cjson.decode(redis.call('HGET', P .. 'credits', 'header_differences') or '[]')
+  table.insert(differences, 1, value - header)
+  differences[PAIRS + 1] = nil
+  redis.call('HSET', P .. 'credits', 'header_differences', cjson.encode(differences))
+end
+
 -- Takes in a reading of the balance: value, seq at its request's start, and that start by Redis's clock.
---   may_raise  the balance call may; a header may be garbage, and raises nothing as long as the call can be asked
-local function take_reading(reading, seq_before_settling, now, may_raise)
+--   by  'call': the balance call, which may raise; 'header': a header may be garbage, and raises nothing as long as the
+--       call can be asked
+local function take_reading(reading, seq_before_settling, now, by)
+  local header_only = credits_number('header_only') == 1
   local quiet = reading.seq == seq_before_settling
-  local balance = balance_after(credits_number('balance'), reading.value, quiet and may_raise)
-  redis.call('HSET', P .. 'credits', 'balance', balance, 'read_at', now)
+  local value = reading.value
+  if by == 'header' and not header_only then value = header_as_balance(value) end
+  local exact = quiet and (by == 'call' or header_only)
+  redis.call('HSET', P .. 'credits', 'balance', balance_after(credits_number('balance'), value, exact), 'read_at', now)
+  if exact and redis.call('ZCARD', P .. 'slots') == 0 then
+    if by == 'call' then pair_with_header(value) end
+    reconcile(value, now)
+  end
   if not quiet then return end
   -- A quiet reading knows what an uncertain call has cost, once it is too old to be billed any more.
   local all = redis.call('HGETALL', P .. 'uncertain')

@@ -9,27 +9,33 @@
 local now = redis_now()
 local seq = credits_number('seq') or 0
 if a.value then
-  take_reading({ value = a.value, seq = a.seq, started_at = a.started_at }, seq, now, true)
+  take_reading({ value = a.value, seq = a.seq, started_at = a.started_at }, seq, now, 'call')
   redis.call('HDEL', P .. 'credits', 'header_only')
 else
   -- From now on headers are all there is, and may raise the balance too. What was believed before is no balance.
   redis.call('HSET', P .. 'credits', 'header_only', 1)
+  redis.call('HDEL', P .. 'credits', 'header', 'header_differences')
   if credits_number('doubt') then redis.call('HDEL', P .. 'credits', 'balance', 'read_at') end
 end
 redis.call('HDEL', P .. 'credits', 'doubt')
 redis.call('HSET', P .. 'credits', 'probed_seq', a.seq, 'probed_at', now)
-local released = 0
+local released = false
 local balance = credits_number('balance')
 if balance then
   local left = balance - (credits_number('reserved') or 0) - (credits_number('uncertain') or 0)
+  local floor = tonumber(redis.call('HGET', P .. 'policy', 'floor') or nil) or a.floor
+  local resume = tonumber(redis.call('HGET', P .. 'policy', 'resume') or nil) or a.resume
   local hold = redis.call('HGET', P .. 'holds', 'credits')
   if hold then
     hold = cjson.decode(hold)
-    local enough = a.floor + math.max(a.estimate, hold.estimate or 0)
-    -- What was held because the balance could not be read owes no margin.
-    if not hold.unread then enough = math.max(a.resume, enough) end
+    local enough = floor + math.max(a.estimate, hold.estimate or 0)
+    -- What was held because the balance could not be read owes no margin, nor does what somebody wants to go on.
+    if not hold.unread and not hold.by_hand then enough = math.max(resume, enough) end
     -- A refusal that the balance cannot explain (a team's spend limit) is tried, not read: its hold has a trial.
-    if not hold.trial_at and left >= enough then released = redis.call('HDEL', P .. 'holds', 'credits') end
+    if not hold.trial_at and left >= enough then released = release_credits('enough', now) end
   end
+  local waited = credits_number('drain')
+  if waited and left >= floor + waited then drained(now, 'enough') end
 end
-return cjson.encode({ released = released == 1 })
+turn(now)
+return cjson.encode({ released = released })

@@ -61,6 +61,7 @@ export interface RowEnd {
 /** A call that a Redis granted which has been emptied since; it is taken in as if this one had granted it. */
 export interface AdoptedCall {
   readonly worker: string;
+  readonly account: string;
   readonly model: string;
   readonly costClass: string;
   readonly estimate: Nanocredits;
@@ -79,8 +80,10 @@ export interface JobEnd {
   readonly adopt?: AdoptedCall | undefined;
   /** The call that ended; undefined when none was made. */
   readonly call?: { readonly id: string; readonly settlement: Settlement; readonly reading?: Reading | undefined };
-  /** `parked`: the model is held, the job waits without keeping a place in the queue. */
+  /** `parked`: its model is held, or its key; the job waits without keeping a place in the queue. */
   readonly status: FinalStatus | 'queued' | 'parked';
+  /** The hold that it is parked for; that of its model if left out. */
+  readonly parkedFor?: HoldName;
   /** False for a deferral: the call uses no attempt. */
   readonly counted?: boolean;
   /** Counts an unknown outcome: against the job only, or also against `UNCERTAIN_RETRIES`. */
@@ -257,6 +260,7 @@ export function createJobStore({
         adopt: end.adopt && {
           job: end.job,
           worker: end.adopt.worker,
+          account: end.adopt.account,
           model: end.adopt.model,
           class: end.adopt.costClass,
           estimate: end.adopt.estimate,
@@ -275,6 +279,7 @@ export function createJobStore({
         counted: end.counted ?? true,
         incident: end.incident ?? false,
         status: end.status,
+        parked_for: end.parkedFor?.startsWith('key:') ? end.parkedFor : undefined,
         uncertain: end.uncertain === undefined ? undefined : end.uncertain === 'limited' ? 2 : 1,
         output: end.output && JSON.stringify(end.output),
         error: end.error && JSON.stringify(end.error),

@@ -8,7 +8,8 @@
 --    reading?     {value, seq, started_at}   the balance that the answer's header told
 --    counted      false: a deferral, the call uses no attempt
 --    incident     true: no answer came that can be believed, or none at all; 'light': a gateway's word (see holds.lua)
---    status       'succeeded' | 'failed' | 'canceled' | 'expired' | 'queued' (put back) | 'parked' (model held)
+--    status       'succeeded' | 'failed' | 'canceled' | 'expired' | 'queued' (put back) | 'parked' (its model is held, or its key)
+--    parked_for?  'key:<account>'; its model if left out
 --    uncertain    1 to count an unknown outcome against the job, 2 to count it also against UNCERTAIN_RETRIES
 --    output?, error?   JSON, as texts
 --    refusal?     {hold, detail}: the upstream refused, and it may be this job's own matter or everybody's. It is the
@@ -54,13 +55,16 @@ local open = state[1] == 'queued' or state[1] == 'processing'
 local ours = open and (a.call == nil and state[3] == '' or a.call == state[3] or a.status == 'succeeded' and state[3] == '')
 
 local trial, charge
+local account = state[4]
 if a.call then
   local seq = credits_number('seq') or 0
   local entry = redis.call('HGET', P .. 'calls', a.call)
   trial = entry and cjson.decode(entry).trial
+  entry = entry or redis.call('HGET', P .. 'uncertain', a.call)
+  account = account or entry and cjson.decode(entry).account
   charge = settle(a.call, a.settlement, now)
   if charge then
-    if a.reading then take_reading(a.reading, seq, now, credits_number('header_only') == 1) end
+    if a.reading then take_reading(a.reading, seq, now, 'header') end
     if a.incident then count_incidents(1, a.trial_ms, now, a.incident == 'light' and LIGHT or GRAVE) end
   elseif ours and a.settlement.kind == 'spent' and a.settlement.cost and redis.call('EXISTS', P .. 'late:' .. a.call) == 0 then
     -- Redis lost the beginning of this call; what it cost is counted all the same.
@@ -71,6 +75,7 @@ if a.call then
     -- Where a row has ended without this call, its image was found in the store, with what it cost.
     if batch and (state[1] or not a.adopt) then charge_batch(batch, charge) end
   end
+  book(account, batch, charge or 0, ours and a.status == 'succeeded' and 1 or 0, now)
   if a.status == 'succeeded' and (charge or ours) then
     redis.call('HSET', P .. 'credits', 'streak', 0)
     local model = 'model:' .. (state[5] or '')
@@ -78,8 +83,9 @@ if a.call then
     redis.call('HDEL', P .. 'refusals', 'credits', model)
     redis.call('HSET', P .. 'successes', 'credits', now, model, now)
     local credits_hold = redis.call('HGET', P .. 'holds', 'credits')
-    if credits_hold and cjson.decode(credits_hold).trial_at then redis.call('HDEL', P .. 'holds', 'credits') end
+    if credits_hold and cjson.decode(credits_hold).trial_at then release_credits('rendered', now) end
   end
+  turn(now)
 end
 
 if not state[1] then return cjson.encode({ status = 'gone', late = true }) end
@@ -149,8 +155,9 @@ if status == 'queued' or status == 'parked' then
   if status == 'parked' then
     unfeed(a.id)
     -- Scored by time, so that the next trial is another job's.
-    redis.call('ZADD', P .. 'parked:' .. state[5], now, a.id)
-    redis.call('SADD', P .. 'parked', state[5])
+    local lot = a.parked_for or state[5]
+    redis.call('ZADD', P .. 'parked:' .. lot, now, a.id)
+    redis.call('SADD', P .. 'parked', lot)
   end
   return cjson.encode({ status = status })
 end

@@ -2,6 +2,7 @@
 -- a: generation, forget_before (milliseconds since 1970), most
 -- Returns {expired, forgotten}
 -- include ../redis/guard.lua
+-- include ../credits/settle.lua
 -- include finish.lua
 
 local now = redis_now()
@@ -31,6 +32,11 @@ for i = 1, #calls, 2 do
   local entry = cjson.decode(calls[i + 1])
   local batch = row_of(entry.job)
   if entry.resolved and redis.call('EXISTS', P .. (batch and 'batch:' .. batch or 'job:' .. entry.job)) == 0 then
+    -- Nobody came to be charged for it.
+    if not entry.charged then
+      release_of_budgets(entry)
+      book(entry.account, nil, entry.estimate, 0, now)
+    end
     redis.call('HDEL', P .. 'uncertain', calls[i])
   end
 end

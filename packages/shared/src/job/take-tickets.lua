@@ -2,7 +2,7 @@
 -- oldest first, then to rows of batches. Singles and rows have a window each, so that neither fills the other's. Of the
 -- accounts that with the fewest tickets is served, then of its batches that with the fewest; of equals the one that was
 -- served the longest time ago. So a batch whose rows wait for another attempt takes no more than its share.
--- Jobs of a model that is held are parked, so that they keep no place from others.
+-- Jobs of a model or a key that is held are parked, so that they keep no place from others.
 -- a: generation, window, most (how many at once)
 -- Returns {tickets = [[job, generation of its ticket], …] or nothing}
 -- include ../redis/guard.lua
@@ -24,15 +24,16 @@ while singles < a.window and #tickets < a.most and looked < 1000 do
   if not id then break end
   looked = looked + 1
   local job = P .. 'job:' .. id
-  local state = redis.call('HMGET', job, 'status', 'model')
+  local state = redis.call('HMGET', job, 'status', 'model', 'account')
   if state[1] == 'queued' then
-    if passes('model:' .. state[2], now) then
+    local held = not passes('model:' .. state[2], now) and state[2] or not passes('key:' .. state[3], now) and 'key:' .. state[3]
+    if not held then
       redis.call('ZADD', P .. 'fed', now, id)
       singles = singles + 1
       tickets[#tickets + 1] = { id, redis.call('HINCRBY', job, 'ticket', 1) }
     else
-      redis.call('ZADD', P .. 'parked:' .. state[2], 0, id)
-      redis.call('SADD', P .. 'parked', state[2])
+      redis.call('ZADD', P .. 'parked:' .. held, 0, id)
+      redis.call('SADD', P .. 'parked', held)
     end
   elseif state[1] == 'processing' then
     -- An older ticket was quicker to make a call. It goes on with that one; from here on the job is looked after.
@@ -91,7 +92,7 @@ local window_left = a.window - rows
 while window_left > 0 and #tickets < a.most and held < MOST_HELD do
   local account = fewest(P .. 'feeding', 'a:', left_out)
   if not account then break end
-  local batch = fewest(P .. 'feeding:' .. account, 'b:', left_out)
+  local batch = passes('key:' .. account, now) and fewest(P .. 'feeding:' .. account, 'b:', left_out)
   if not batch then
     left_out['a:' .. account] = true
     had_turn(account)

@@ -6,8 +6,8 @@
 local restored = 0
 for _, note in ipairs(a.calls) do
   local entry = note.entry
-  -- The job that it belongs to was told of it, or is gone; nothing is reserved for it in a batch.
-  entry.charged, entry.of_batch = true, nil
+  -- The job that it belongs to was told of it, or is gone; nothing is reserved for it.
+  entry.charged, entry.of_batch, entry.of_key, entry.net = true, nil, nil, nil
   -- Every balance that is read from now on holds already what such a call has cost.
   entry.resolved = entry.resolve_after <= redis_now()
   if redis.call('HSETNX', P .. 'uncertain', note.call, cjson.encode(entry)) == 1 then

@@ -30,11 +30,17 @@ const EstimateSchema = Type.Object(
     cost: Credits,
     seconds: Type.Integer({ description: 'If nothing else runs.' }),
     fits: nullable(
-      Type.Boolean({ description: 'In the balance above the floor and in the budget; null while that is not known.' }),
+      Type.Boolean({
+        description: 'In the balance above the floor and in every budget; null while that is not known.',
+      }),
     ),
     balance: nullable(Type.Number({ description: 'Credits above the floor that no call in flight lays claim to.' })),
     left: nullable(Type.Number({ description: 'Of that, once the batch has ended; negative for what is missing.' })),
     budget_left: nullable(Type.Number({ description: 'The same of the budget; null without one.' })),
+    key_day_left: nullable(
+      Type.Number({ description: "The same of the API key's budget for today, in UTC; null without one." }),
+    ),
+    key_total_left: nullable(Type.Number({ description: "The same of the API key's whole budget." })),
   },
   { description: 'Of the rows that have not ended.' },
 );

@@ -4,7 +4,8 @@ import type { Clock } from '@renderyard/shared/clock';
 import type { Config } from '@renderyard/shared/config';
 import { toCredits } from '@renderyard/shared/credits/amount';
 import { type Hold, holdFor, holdReason } from '@renderyard/shared/credits/hold';
-import type { CreditState, Ledger } from '@renderyard/shared/credits/ledger';
+import type { Ledger } from '@renderyard/shared/credits/ledger';
+import type { CreditState, KeySpending } from '@renderyard/shared/credits/ledger-reads';
 import type { BatchFinder } from './batch-finder.ts';
 import type { BatchView, DryRunView } from './batch-view.ts';
 import { estimate, expectedCost, type Means } from './estimate.ts';
@@ -18,10 +19,14 @@ const MOST_LATEST = 50;
 /** A batch of which nothing has run. */
 const NOTHING = { spent: 0, reserved: 0, processing: 0 } as const;
 
-/** Where the books cannot be read. */
-const NO_BOOKS: CreditState = {
-  ...{ balance: undefined, balanceReadAt: undefined, reserved: 0, uncertain: 0, spent: 0, inFlight: 0 },
-  ...{ holds: [], uncertainCalls: [], estimates: new Map() },
+/** What of the books is needed, and is left out where they cannot be read. */
+type Books = Pick<
+  CreditState,
+  'balance' | 'reserved' | 'uncertain' | 'inFlight' | 'holds' | 'estimates' | 'limits' | 'keys'
+>;
+const NO_BOOKS: Books = {
+  ...{ balance: undefined, reserved: 0, uncertain: 0, inFlight: 0, holds: [], estimates: new Map(), keys: new Map() },
+  limits: { floor: undefined, low: undefined, resume: undefined },
 };
 
 /** An upload that was read, and of which nothing was made. */
@@ -46,21 +51,25 @@ export function createBatchViewer({
   readonly config: Pick<Config, 'PUBLIC_URL' | 'SEGMIND_RPM' | 'SEGMIND_CONCURRENCY' | 'floor'>;
   readonly clock: Clock;
 }) {
-  const meansOf = (books: CreditState): Means => ({
+  const meansOf = (books: Books): Means => ({
     available:
-      books.balance === undefined ? undefined : books.balance - books.reserved - books.uncertain - config.floor,
+      books.balance === undefined
+        ? undefined
+        : books.balance - books.reserved - books.uncertain - (books.limits.floor?.value ?? config.floor),
     perMinute: config.SEGMIND_RPM,
     slots: config.SEGMIND_CONCURRENCY,
   });
 
   /** What is shown of a batch and of what would be one. */
   function outlook(
-    batch: Pick<BatchRecord, 'rows' | 'classes'> & { readonly budget: number | null },
+    batch: Pick<BatchRecord, 'rows' | 'classes'> & { readonly account: string; readonly budget: number | null },
     progress: { readonly remaining: number; readonly spent: number; readonly reserved: number },
-    books: CreditState,
+    books: Books,
   ) {
     const means = meansOf(books);
-    const found = estimate({ ...batch, ...progress, expected: expectedCost(batch.classes, books.estimates) }, means);
+    const expected = expectedCost(batch.classes, books.estimates);
+    const key = leftOfKey(books.keys.get(batch.account));
+    const found = estimate({ ...batch, ...progress, expected, key }, means);
     return {
       budget: creditsOrNull(batch.budget ?? undefined),
       estimate: {
@@ -70,17 +79,19 @@ export function createBatchViewer({
         balance: creditsOrNull(means.available),
         left: creditsOrNull(found.left),
         budget_left: creditsOrNull(found.budgetLeft),
+        key_day_left: creditsOrNull(found.keyDayLeft),
+        key_total_left: creditsOrNull(found.keyTotalLeft),
       },
     };
   }
 
-  function viewWith({ record, state }: FoundBatch, books: CreditState, now: number): BatchView {
+  function viewWith({ record, state }: FoundBatch, books: Books, now: number): BatchView {
     const self = `${config.PUBLIC_URL}/v1/batches/${state.id}`;
     const ended = state.succeeded + state.failed + state.canceled;
     const remaining = isBatchFinal(state.status) ? 0 : Math.max(0, state.total - ended);
     const waits = remaining > 0 && (state.status === 'running' || state.status === 'paused');
     const means = meansOf(books);
-    const hold = waits ? (state.hold ?? accountHold(books.holds, state.model, now)) : undefined;
+    const hold = waits ? (state.hold ?? accountHold(books.holds, state, now)) : undefined;
     const limit = waits ? limitOf(means, { hold, inFlight: books.inFlight }) : undefined;
     const movement = { now, startedAt: state.startedAt, latest: state.latest, mostLatest: MOST_LATEST };
     return {
@@ -153,12 +164,12 @@ export function createBatchViewer({
     },
 
     /** What an upload would make. */
-    async viewDryRun(upload: ReadUpload): Promise<DryRunView> {
+    async viewDryRun(upload: ReadUpload, account: string): Promise<DryRunView> {
       const now = clock.now();
       const books = await ledger.snapshot(now);
       const means = meansOf(books);
       const { rows, report } = upload;
-      const hold = accountHold(books.holds, upload.model, now);
+      const hold = accountHold(books.holds, { model: upload.model, account }, now);
       const limit = rows > 0 ? limitOf(means, { hold, inFlight: undefined }) : undefined;
       const movement = { now, startedAt: undefined, latest: [], mostLatest: MOST_LATEST };
       return {
@@ -171,7 +182,7 @@ export function createBatchViewer({
           ...{ total: rows, rejected: report.rejected.count, queued: rows, processing: 0 },
           ...{ succeeded: 0, failed: 0, canceled: 0, expired: 0 },
         },
-        ...outlook(upload, { ...NOTHING, remaining: rows }, books),
+        ...outlook({ ...upload, account }, { ...NOTHING, remaining: rows }, books),
         eta: rows > 0 && hold === undefined ? time(expectedEnd(rows, movement, means)) : null,
         limited_by: limit?.by ?? null,
         limited_by_detail: limit?.detail ?? null,
@@ -199,12 +210,24 @@ function described(
   };
 }
 
+function leftOfKey(key: KeySpending | undefined) {
+  const left = (name: 'day' | 'total') => {
+    const budget = key?.budget[name];
+    return key === undefined || budget === undefined ? undefined : budget - key[name] - key.reserved;
+  };
+  return { day: left('day'), total: left('total') };
+}
+
 interface ShownHold extends Pick<Hold, 'since' | 'detail'> {
   readonly reason: NonNullable<BatchView['hold']>['reason'];
 }
 
-function accountHold(holds: readonly Hold[], model: string, now: number): ShownHold | undefined {
-  const hold = holdFor(holds, model, now);
+function accountHold(
+  holds: readonly Hold[],
+  batch: { readonly model: string; readonly account: string },
+  now: number,
+): ShownHold | undefined {
+  const hold = holdFor(holds, batch, now);
   return hold && { reason: holdReason(hold.name), since: hold.since, detail: hold.detail };
 }
 

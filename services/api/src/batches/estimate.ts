@@ -27,6 +27,8 @@ export interface Need {
   /** Estimates of its calls in flight: the means have them set aside already. */
   readonly reserved: Nanocredits;
   readonly budget: Nanocredits | null;
+  /** What the batch's API key may still spend, less what is set aside for its calls in flight; undefined without a budget. */
+  readonly key: { readonly day: Nanocredits | undefined; readonly total: Nanocredits | undefined };
 }
 
 export interface Estimate {
@@ -38,14 +40,21 @@ export interface Estimate {
   readonly left: Nanocredits | undefined;
   /** The same of the budget; undefined without one. */
   readonly budgetLeft: Nanocredits | undefined;
-  /** Whether both suffice; undefined while the balance is not known and the budget suffices. */
+  /** The same of the key's budget, for today (UTC) and in all. */
+  readonly keyDayLeft: Nanocredits | undefined;
+  readonly keyTotalLeft: Nanocredits | undefined;
+  /** Whether all suffice; undefined while the balance is not known and the budgets suffice. */
   readonly fits: boolean | undefined;
 }
 
 /** What the rest of a batch will cost and how long it takes, as far as can be said. */
 export function estimate(need: Need, means: Means): Estimate {
   const cost = need.rows === 0 ? 0 : Math.ceil(need.expected * (need.remaining / need.rows));
-  const left = means.available === undefined ? undefined : means.available - Math.max(0, cost - need.reserved);
+  const yetToReserve = Math.max(0, cost - need.reserved);
+  const lessTheRest = (amount: Nanocredits | undefined) => (amount === undefined ? undefined : amount - yetToReserve);
+  const left = lessTheRest(means.available);
+  const keyDayLeft = lessTheRest(need.key.day);
+  const keyTotalLeft = lessTheRest(need.key.total);
   const budgetLeft = need.budget === null ? undefined : need.budget - need.spent - cost;
   const tooLittle = (amount: Nanocredits | undefined) => amount !== undefined && amount < 0;
   return {
@@ -53,7 +62,9 @@ export function estimate(need: Need, means: Means): Estimate {
     seconds: secondsFor(need.remaining, means),
     left,
     budgetLeft,
-    fits: tooLittle(left) || tooLittle(budgetLeft) ? false : left === undefined ? undefined : true,
+    keyDayLeft,
+    keyTotalLeft,
+    fits: [left, budgetLeft, keyDayLeft, keyTotalLeft].some(tooLittle) ? false : left === undefined ? undefined : true,
   };
 }
 

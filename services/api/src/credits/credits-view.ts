@@ -1,6 +1,6 @@
 import { toCredits } from '@renderyard/shared/credits/amount';
 import { HOLD_REASONS, holdReason } from '@renderyard/shared/credits/hold';
-import type { CreditState } from '@renderyard/shared/credits/ledger';
+import type { CreditState } from '@renderyard/shared/credits/ledger-reads';
 import { type Static, Type } from 'typebox';
 
 const Time = Type.String({ format: 'date-time' });

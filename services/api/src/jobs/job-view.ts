@@ -72,7 +72,7 @@ export function viewJob(job: ShownJob, { publicUrl, holds, now }: ViewContext): 
     object: 'job',
     status: job.status,
     cancel_requested: job.cancelRequested,
-    hold: job.status === 'queued' ? viewHold(job.batchHold, holdFor(holds, job.model, now)) : null,
+    hold: job.status === 'queued' ? viewHold(job.batchHold, holdFor(holds, job, now)) : null,
     model: job.model,
     input: job.input,
     output: job.output.map((image) => ({ url: `${self}/image`, ...image })),

@@ -1,12 +1,14 @@
 import type { Clock } from '@renderyard/shared/clock';
-import type { Hold } from '@renderyard/shared/credits/hold';
-import type { Ledger } from '@renderyard/shared/credits/ledger';
+import { noteBooks } from '@renderyard/shared/credits/book-notes';
+import { type Hold, holdsAll } from '@renderyard/shared/credits/hold';
+import type { Ledger, LimitSettings } from '@renderyard/shared/credits/ledger';
 import { feed, repairFeed } from '@renderyard/shared/job/feed';
 import type { JobStore } from '@renderyard/shared/job/job-store';
 import type { TicketQueue } from '@renderyard/shared/job/ticket-queue';
 import type { Logger } from '@renderyard/shared/logger';
 import type { Store } from '@renderyard/shared/store/store';
 import type { Prober } from '../credits/prober.ts';
+import { tellOfCredits } from '../credits/tell-of-credits.ts';
 import { noteUncertainCalls } from '../credits/uncertain-notes.ts';
 import type { UpstreamKey } from '../segmind/upstream-key.ts';
 
@@ -23,6 +25,7 @@ export interface UpkeepDependencies {
   readonly window: number;
   /** `CREDIT_PROBE_MS`. */
   readonly trialMs: number;
+  readonly limits: LimitSettings;
   readonly retentionMs: number;
   /** Told when a round failed; the next is a second away. */
   readonly onError: (error: unknown) => Promise<void>;
@@ -35,7 +38,7 @@ const AT_REST_MS = 5000;
 const STORE_PROBE_MS = 5000;
 /** How often lost tickets and ended times are looked for, and how long a job may be without a ticket before it counts. */
 const REPAIR_MS = 10_000;
-/** How often uncertain calls are noted in the store. */
+/** How often uncertain calls and books are noted in the store. */
 const NOTES_MS = 3000;
 
 /**
@@ -48,17 +51,22 @@ export function createUpkeep(deps: UpkeepDependencies) {
   let running: Promise<void> | undefined;
 
   async function tick(): Promise<void> {
-    await ledger.reap(deps.trialMs);
+    await ledger.reap(deps.trialMs, deps.limits);
+    if (await ledger.takeAsk()) await deps.prober.probe({ holdIfUnread: true });
     await endHolds(await ledger.holds(clock.now()));
+    await tellOfCredits(deps);
     await followHolds();
-    await readAtRest();
+    await readBalance();
     await jobs.unpark();
     await feed(deps);
     if (await ledger.takeTurn('repair', worker, REPAIR_MS)) {
       await repairFeed({ ...deps, fedBefore: clock.now() - REPAIR_MS });
       await jobs.sweep(clock.now() - deps.retentionMs);
     }
-    if (await ledger.takeTurn('notes', worker, NOTES_MS)) await noteUncertainCalls(deps);
+    if (await ledger.takeTurn('notes', worker, NOTES_MS)) {
+      await noteUncertainCalls(deps);
+      await noteBooks(deps);
+    }
   }
 
   /** Looks whether the causes of holds are gone, each at its own pace. */
@@ -80,19 +88,21 @@ export function createUpkeep(deps: UpkeepDependencies) {
     }
   }
 
-  /** Reads the balance when nothing is in flight: such a reading is exact, and it tells what uncertain calls have cost. */
-  async function readAtRest(): Promise<void> {
+  /**
+   * Reads the balance when nothing is in flight: such a reading is exact, and it tells what uncertain calls have cost.
+   * While work goes on it is asked for all the same, for what others spend: headers are not to be relied on.
+   */
+  async function readBalance(): Promise<void> {
     const due = await ledger.unread();
     if (due === undefined) return;
     const everyMs = due === 'settled' ? Math.min(AT_REST_MS, deps.trialMs) : deps.trialMs;
-    if (await ledger.takeTurn(`at-rest-${due}`, worker, everyMs)) await deps.prober.probe({ holdIfUnread: false });
+    if (await ledger.takeTurn(`read-${due}`, worker, everyMs)) await deps.prober.probe({ holdIfUnread: false });
   }
 
   /** Pauses the queue while the whole account is held, so that no worker takes tickets only to put them back. */
   async function followHolds(): Promise<void> {
     const now = clock.now();
-    const keepsAll = (hold: Hold) =>
-      !hold.name.startsWith('model:') && hold.name !== 'rate' && (hold.trialAt ?? Infinity) > now;
+    const keepsAll = (hold: Hold) => holdsAll(hold.name) && hold.name !== 'rate' && (hold.trialAt ?? Infinity) > now;
     const held = (await ledger.holds(now)).some(keepsAll);
     if (held !== (await queue.isPaused())) await (held ? queue.pause() : queue.resume());
   }

@@ -1,6 +1,6 @@
 import type { Clock } from '@renderyard/shared/clock';
 import { costClass, estimateCost } from '@renderyard/shared/credits/estimate';
-import type { HoldName } from '@renderyard/shared/credits/hold';
+import { type HoldName, holdsAll } from '@renderyard/shared/credits/hold';
 import type { CallLimits, Grant, Ledger } from '@renderyard/shared/credits/ledger';
 import type { Job } from '@renderyard/shared/job/job';
 import { costFactors, findModel } from '@renderyard/shared/model/model';
@@ -16,8 +16,8 @@ const PROBED_ELSEWHERE_MS = 100;
 export type Admission =
   | { readonly kind: 'go'; readonly grant: Grant }
   | { readonly kind: 'no'; readonly ending: Ending }
-  /** The job's model is held: it is to wait without keeping a place. */
-  | { readonly kind: 'park' };
+  /** The job's model or key is held: it is to wait without keeping a place. */
+  | { readonly kind: 'park'; readonly for: HoldName };
 
 export interface AdmitDependencies {
   readonly ledger: Ledger;
@@ -72,7 +72,7 @@ export async function admit(
 }
 
 function held(name: HoldName, ms: number | undefined): Admission {
-  if (name.startsWith('model:')) return { kind: 'park' };
+  if (!holdsAll(name)) return { kind: 'park', for: name };
   return deferred(name === 'rate' ? 'rate' : 'hold', Math.min(ms ?? HOLD_WAIT_MS, HOLD_WAIT_MS));
 }
 

@@ -39,6 +39,7 @@ function adopted(job: Job, { estimate, startedAt }: Grant, { worker, limits }: R
   const model = findModel(job.model);
   return {
     worker,
+    account: job.account,
     model: job.model,
     costClass: model === undefined ? job.model : costClass(costFactors(model, job.input)),
     estimate,

@@ -56,7 +56,8 @@ export async function render(ticket: Ticket, deps: RenderDependencies): Promise<
   const call = newId('call');
   const admission = await admit(job, call, deps);
   if (admission.kind === 'no') return admission.ending;
-  if (admission.kind === 'park') return conclude(loaded, { status: 'parked' }, { kind: 'void' }, deps);
+  if (admission.kind === 'park')
+    return conclude(loaded, { status: 'parked', parkedFor: admission.for }, { kind: 'void' }, deps);
   return makeCall(loaded, { id: call, grant: admission.grant, generation }, deps);
 }
 
