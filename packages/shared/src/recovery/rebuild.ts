@@ -2,6 +2,7 @@ import type { BatchDecision, BatchRecord } from '../batch/batch.ts';
 import type { BatchFiles } from '../batch/batch-files.ts';
 import { accountsPrefix, openPrefix, parseAccountBatchKey, recordKey, uploadsPrefix } from '../batch/batch-layout.ts';
 import type { BatchStates } from '../batch/batch-states.ts';
+import { restoreBooks } from '../credits/book-notes.ts';
 import { createLedger } from '../credits/ledger.ts';
 import { restoreOperatorHold } from '../credits/operator-hold.ts';
 import { uncertainKey } from '../credits/uncertain-note.ts';
@@ -86,6 +87,12 @@ export async function rebuild(
   });
   await listBatches(deps, summary, signal);
   const ledger = createLedger({ ...deps, generation: { current: lock.token } });
+  await restoreBooks({ ledger, store }, lock.takenAt, (key, error) =>
+    logger.error(
+      { err: error, key },
+      'noted books cannot be read and are left out; budgets may allow more than they should',
+    ),
+  );
   if (await restoreOperatorHold({ ledger, store })) logger.warn('an operator holds all work, as before');
   // Of a call whose image was found nothing is uncertain any more.
   const known = notes.map(({ call }) => call).filter((call) => foundCalls.has(call));
