@@ -54,6 +54,18 @@ describe('readConfig', () => {
     }
   });
 
+  it('takes the upstream’s key or the file that holds it, and says which two are one too many', () => {
+    expect(readConfig({ SEGMIND_API_KEY_FILE: '/run/secrets/key', SEGMIND_API_KEY: ' ' })).toMatchObject({
+      SEGMIND_API_KEY: undefined,
+      SEGMIND_API_KEY_FILE: '/run/secrets/key',
+    });
+    const both = { SEGMIND_API_KEY: 'SG_0123456789abcdef', SEGMIND_API_KEY_FILE: '/run/secrets/key', PORT: 'eighty' };
+    expect(() => readConfig(both)).toThrow(
+      /SEGMIND_API_KEY and SEGMIND_API_KEY_FILE are both set\. Set one.*PORT must be/s,
+    );
+    expect(() => readConfig(both)).not.toThrow('0123456789abcdef');
+  });
+
   it('has a name for every setting that an environment can hold', () => {
     for (const name of Object.keys(SETTINGS)) expect(name).toMatch(/^[A-Z][A-Z0-9_]*$/);
   });

@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
@@ -32,6 +32,16 @@ test('with a key and a Redis of the user, neither a simulator nor a Redis is sta
   await scene.launch({ SEGMIND_API_KEY: 'SG_aaaaaaaaaaaaaaaa', REDIS_URL: env.REDIS_URL ?? '' });
   expect((await scene.journal()).toSorted()).toEqual(['api ready', 'worker ready']);
   await expect(scene.running()).rejects.toThrow('redis/process.json');
+});
+
+test('a file with a key counts as a key, and is named to the worker', async () => {
+  await using scene = await setScene();
+  const file = join(scene.dataDir, 'key');
+  await writeFile(file, 'SG_aaaaaaaaaaaaaaaa\n');
+  const launcher = await scene.launch({ SEGMIND_API_KEY_FILE: file });
+  expect((await scene.journal()).toSorted()).toEqual(['api ready', 'worker ready']);
+  expect((await scene.service('worker')).env.SEGMIND_API_KEY_FILE).toBe(file);
+  expect(launcher.logs.some(text(/^SIMULATION/))).toBe(false);
 });
 
 test('SIGTERM stops in phases: no new work, the work in hand with all that it needs, then the rest', async () => {

@@ -133,6 +133,19 @@ test.for(['SG_aaaaaaaa aaaaaaaa', 'SG_aaaaaaaaäaaaaaaa', '“SG_aaaaaaaaaaaaaaa
   },
 );
 
+test('a file without a key is told by its name before anything is started, and so is a key that is given twice', async () => {
+  await using scene = await setScene();
+  const file = join(await temporaryFolder(), 'key');
+  expect(await complaint(scene, { SEGMIND_API_KEY_FILE: file })).toContain(
+    `- SEGMIND_API_KEY_FILE names ${file}, but there is no such file (ENOENT).`,
+  );
+  await writeFile(file, 'SG_aaaaaaaa aaaaaaaa\n');
+  const said = await complaint(scene, { SEGMIND_API_KEY_FILE: file, SEGMIND_API_KEY: 'SG_bbbbbbbbbbbbbbbb' });
+  expect(said).toContain('- SEGMIND_API_KEY and SEGMIND_API_KEY_FILE are both set.');
+  expect(said).toContain(`- SEGMIND_API_KEY_FILE names ${file}, which holds no key.`);
+  expect(said).not.toMatch(/aaaaaaa|bbbbbbb/);
+});
+
 test('a start that failed does not say that renders are finished first; a stop does', async () => {
   await using scene = await setScene();
   await scene.make('worker', 'broken');

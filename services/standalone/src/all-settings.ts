@@ -1,5 +1,7 @@
 import { systemClock } from '@renderyard/shared/clock';
+import { SETTINGS } from '@renderyard/shared/config';
 import { type Environment, readSettings, SettingsError } from '@renderyard/shared/settings';
+import { readKeyFile } from '@renderyard/shared/upstream-key-file';
 import { allOf, readFaultSettings } from '@renderyard/simulator/fault-settings';
 import { createLatency } from '@renderyard/simulator/latency';
 import { SIMULATOR_SETTINGS } from '@renderyard/simulator/settings';
@@ -12,9 +14,17 @@ import { readStandaloneSettings, type StandaloneSettings, usesSimulator } from '
 export async function readAllSettings(env: Environment): Promise<StandaloneSettings> {
   const [settings] = await allOf([
     (async () => readStandaloneSettings(env))(),
-    ...(usesSimulator(env) ? [checkSimulator(env), readFaultSettings(env)] : []),
+    ...(usesSimulator(env) ? [checkSimulator(env), readFaultSettings(env)] : [checkKeyFile(env)]),
   ]);
   return settings;
+}
+
+/** The worker would find it as well, but only once Redis runs. */
+async function checkKeyFile(env: Environment): Promise<void> {
+  const { SEGMIND_API_KEY_FILE } = SETTINGS;
+  const file = readSettings(env, { SEGMIND_API_KEY_FILE }).SEGMIND_API_KEY_FILE;
+  const content = file === undefined ? undefined : await readKeyFile(file);
+  if (content !== undefined && 'problem' in content) throw new SettingsError([content.problem]);
 }
 
 async function checkSimulator(env: Environment): Promise<void> {

@@ -22,8 +22,9 @@ export interface StandaloneSettings {
 
 const isUnset = (value: string | undefined) => (value ?? '').trim() === '';
 
-/** Whether the simulator stands in for Segmind: there is no key. */
-export const usesSimulator = (env: Environment): boolean => isUnset(env.SEGMIND_API_KEY);
+/** Whether the simulator stands in for Segmind: there is no key, and no file with one. */
+export const usesSimulator = (env: Environment): boolean =>
+  isUnset(env.SEGMIND_API_KEY) && isUnset(env.SEGMIND_API_KEY_FILE);
 
 /**
  * Reads the settings of the API and the worker, by the rules of the API; the worker has no others.
@@ -34,7 +35,9 @@ export function readStandaloneSettings(env: Environment): StandaloneSettings {
   const bringsRedis = isUnset(env.REDIS_URL);
   const problems: string[] = [];
   if (simulate && !isUnset(env.SEGMIND_BASE_URL))
-    problems.push('SEGMIND_BASE_URL is set, but SEGMIND_API_KEY is not. Set both, or neither to use the simulator.');
+    problems.push(
+      'SEGMIND_BASE_URL is set, but SEGMIND_API_KEY is not. Set it, or SEGMIND_API_KEY_FILE, or none of the three to use the simulator.',
+    );
   try {
     // Where our own Redis will listen is not known yet, and the API must be given one.
     const { config } = readApiSettings(bringsRedis ? { ...env, REDIS_URL: 'redis://127.0.0.1' } : env);

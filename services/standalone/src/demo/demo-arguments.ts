@@ -5,7 +5,7 @@ export const USAGE = `Usage: npm run demo [-- OPTIONS]
 Starts all of Renderyard, as npm start does, renders examples/prompts.csv, and makes a page of the images.
 
   --exit    stop when the batch has ended; the exit code is 0 only if every accepted row succeeded
-  --yes     spend credits without asking, where SEGMIND_API_KEY is set
+  --yes     spend credits without asking, where SEGMIND_API_KEY or SEGMIND_API_KEY_FILE is set
   --help    print this
 `;
 

@@ -43,7 +43,7 @@ export async function runDemo(options: {
   if (args.help) return terminal.say(USAGE);
   if (!usesSimulator(env) && !args.yes && !stdin.isTTY)
     return refuse(
-      'SEGMIND_API_KEY is set, so the demo would spend credits, and there is nobody to ask. Say --yes to spend them, or leave SEGMIND_API_KEY out to use the simulator.',
+      'SEGMIND_API_KEY or SEGMIND_API_KEY_FILE is set, so the demo would spend credits, and there is nobody to ask. Say --yes to spend them, or leave the key out to use the simulator.',
       MISUSED,
     );
   const ask = (question: string, signal: AbortSignal) => askYesNo(question, { stdin, stdout, signal });
