@@ -18,7 +18,9 @@ export interface UncertainCall {
   readonly estimate: Nanocredits;
   /** Whether a later balance already holds what it cost, so that it no longer counts against what is available. */
   readonly resolved: boolean;
-  /** `net` of the {@link Reconciliation} when it was found out; undefined where Redis was emptied since. */
+  /** From then on it is billed no more. */
+  readonly billableUntil: number;
+  /** `net` of the {@link Reconciliation} when it was found out; undefined where the balance was not exact before. */
   readonly balanceNet: Nanocredits | undefined;
 }
 
@@ -236,6 +238,7 @@ function readUncertain(call: string, text: string): UncertainCall {
     account?: string;
     model?: string;
     started_at: number;
+    resolve_after: number;
     at: number;
     how: string;
     estimate: number;
@@ -252,6 +255,7 @@ function readUncertain(call: string, text: string): UncertainCall {
     how: entry.how,
     estimate: entry.estimate,
     resolved: entry.resolved === true,
+    billableUntil: entry.resolve_after,
     balanceNet: entry.net,
   };
 }

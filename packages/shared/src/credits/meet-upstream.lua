@@ -21,6 +21,8 @@ for _, text in ipairs(redis.call('HVALS', P .. 'uncertain')) do release_of_budge
 redis.call('DEL', P .. 'estimates', P .. 'costs', P .. 'classes', P .. 'uncertain', P .. 'refusals', P .. 'successes', P .. 'differences')
 for _, hour in ipairs(redis.call('ZRANGE', P .. 'hours', 0, -1)) do redis.call('DEL', P .. 'books:' .. hour) end
 redis.call('DEL', P .. 'hours', P .. 'unnoted-days')
+-- The store is told that nothing was spent at this one yet.
+redis.call('HINCRBY', P .. 'unnoted-days', day_of(now), 1)
 for _, account in ipairs(redis.call('SMEMBERS', P .. 'keys')) do
   redis.call('HDEL', P .. 'key:' .. account, 'total', 'day', 'day_spent')
   redis.call('HDEL', P .. 'holds', 'key:' .. account)

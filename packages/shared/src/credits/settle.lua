@@ -63,7 +63,8 @@ local function settle(id, settlement, now)
   if settlement.kind == 'uncertain' then
     -- A call that is reaped is charged to its job when the job's next run finds it.
     entry.how, entry.at, entry.charged = settlement.how, now, settlement.how ~= 'lost_worker'
-    entry.net = credits_number('net') or 0
+    -- What the balance does from now on can only be told where it was exact before.
+    entry.net = credits_number('exact_balance') and (credits_number('net') or 0) or nil
     redis.call('HSET', P .. 'uncertain', id, cjson.encode(entry))
     redis.call('HINCRBY', P .. 'credits', 'uncertain', entry.estimate)
     return entry.estimate
