@@ -3,9 +3,10 @@
 --   reserved    sum of the estimates of calls in flight (the hash P..'calls', leased in the sorted set P..'slots')
 --   uncertain   sum of the estimates of calls whose outcome is unknown (the hash P..'uncertain') and not yet read back
 --   spent       sum of what was settled as spent
---   seq         settlements so far, and uncertain calls of which a reading told the cost: a reading is quiet when seq did
---               not move between its request's start and its arrival
---   probed_seq  seq when the balance was asked for last; doubt, ask: it is to be asked for again; see admit.lua, resume.lua
+--   seq         settlements and exact readings so far: a reading is quiet when seq did not move between its request's
+--               start and its arrival
+--   probed_seq  seq when the balance was asked for last. doubt: what was believed then (a time) is to be read anew before
+--               the next call. ask: it is to be read soon, see resume.lua
 --   exact_*     the last exact reading, and net, unexplained, added: see reconcile.lua
 --   state       see states.lua; drain, drain_at: an image of this estimate waits until calls in flight have ended
 local function credits_number(field)

@@ -1,7 +1,8 @@
 -- include states.lua
--- Holds: a hash of name -> JSON {since, detail, until?, trial_at?, unread?, cause?, by_hand?}. Each is set and released by
+-- Holds: a hash of name -> JSON {since, detail, until?, trial_at?, unread?, cause?, by_hand?, decided?}. Each is set and released by
 -- its own cause. Those of a model or of a key hold what is theirs only.
 --   cause    of the hold `credits`: see states.lua
+--   decided  of `operator`: it lies in the store as a decision
 --   by_hand  somebody wants work to go on as soon as one more image is possible
 
 local function set_hold(name, hold, now)
@@ -10,7 +11,8 @@ local function set_hold(name, hold, now)
   -- That a balance cannot be read is no reason to let go sooner what is held for a better one.
   if standing and hold.unread and not standing.unread then return false end
   hold.since = standing and standing.since or now
-  if name == 'credits' then hold.by_hand = standing and standing.by_hand end
+  hold.decided = standing and standing.decided or nil
+  if name == 'credits' then hold.by_hand = standing and standing.by_hand or nil end
   redis.call('HSET', P .. 'holds', name, cjson.encode(hold))
   if name == 'credits' then
     redis.call('HDEL', P .. 'credits', 'drain', 'drain_at')

@@ -185,7 +185,7 @@ export function createLedgerReads({ redis, prefix }: { readonly redis: Redis; re
       return readHolds(await redis.hgetall(`${prefix}holds`), now);
     },
 
-    /** What was spent from one hour to another, both included (hours since 1970), oldest first; of the last {@link BOOKS_DAYS} days. */
+    /** What was spent from one hour up to another, without that (hours since 1970), oldest first; of the last {@link BOOKS_DAYS} days. */
     async books({
       fromHour,
       toHour,
@@ -193,7 +193,7 @@ export function createLedgerReads({ redis, prefix }: { readonly redis: Redis; re
       readonly fromHour: number;
       readonly toHour: number;
     }): Promise<readonly BookEntry[]> {
-      const hours = (await redis.zrangebyscore(`${prefix}hours`, fromHour, toHour)).map(Number);
+      const hours = (await redis.zrangebyscore(`${prefix}hours`, fromHour, `(${toHour}`)).map(Number);
       const hashes = await Promise.all(hours.map((hour) => redis.hgetall(`${prefix}books:${hour}`)));
       return hours.flatMap((hour, i) => readBooks(hour, hashes[i] ?? {}));
     },

@@ -9,13 +9,15 @@
 
 local now = redis_now()
 local was = redis.call('HGET', P .. 'credits', 'upstream')
-redis.call('HSET', P .. 'credits', 'upstream', a.upstream, 'doubt', 1)
+redis.call('HSET', P .. 'credits', 'upstream', a.upstream, 'doubt', now)
 tell_settings(a.settings, true)
 turn(now)
 if not was or was == a.upstream then return cjson.encode({ waiting = 0 }) end
 
 redis.call('HDEL', P .. 'credits', 'balance', 'read_at', 'probed_seq', 'probed_at', 'spent', 'streak', 'header_only',
   'header', 'header_differences', 'exact_balance', 'exact_spent', 'exact_at', 'net', 'unexplained', 'added', 'reconciled', 'drain', 'drain_at')
+-- What the old one answers from now on is no longer quiet.
+redis.call('HINCRBY', P .. 'credits', 'seq', 1)
 redis.call('HSET', P .. 'credits', 'uncertain', 0)
 for _, text in ipairs(redis.call('HVALS', P .. 'uncertain')) do release_of_budgets(cjson.decode(text)) end
 redis.call('DEL', P .. 'estimates', P .. 'costs', P .. 'classes', P .. 'uncertain', P .. 'refusals', P .. 'successes', P .. 'differences')

@@ -104,20 +104,22 @@ local function take_reading(reading, seq_before_settling, now, by)
   local value = reading.value
   if by == 'header' and not header_only then value = header_as_balance(value) end
   local exact = quiet and (by == 'call' or header_only)
+  -- A first balance must be exact: what was settled before it came was taken off nothing.
+  if not exact and not credits_number('balance') then return end
   redis.call('HSET', P .. 'credits', 'balance', balance_after(credits_number('balance'), value, exact), 'read_at', now)
   if exact and redis.call('ZCARD', P .. 'slots') == 0 then
     if by == 'call' then pair_with_header(value) end
     reconcile(value, now)
   end
-  if not quiet then return end
-  -- A quiet reading knows what an uncertain call has cost, once it is too old to be billed any more.
+  if not exact then return end
+  -- Readings that are on their way may know of less than this one, so they are quiet no more.
+  redis.call('HINCRBY', P .. 'credits', 'seq', 1)
+  -- It knows what an uncertain call has cost, once that is too old to be billed any more.
   local all = redis.call('HGETALL', P .. 'uncertain')
   for i = 1, #all, 2 do
     local entry = cjson.decode(all[i + 1])
     if not entry.resolved and entry.resolve_after <= reading.started_at then
       entry.resolved = true
-      -- Readings that are on their way may know of less than this one, so they are quiet no more.
-      redis.call('HINCRBY', P .. 'credits', 'seq', 1)
       redis.call('HINCRBY', P .. 'credits', 'uncertain', -entry.estimate)
       redis.call('HSET', P .. 'uncertain', all[i], cjson.encode(entry))
     end

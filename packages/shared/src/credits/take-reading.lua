@@ -17,8 +17,9 @@ else
   redis.call('HDEL', P .. 'credits', 'header', 'header_differences')
   if credits_number('doubt') then redis.call('HDEL', P .. 'credits', 'balance', 'read_at') end
 end
-redis.call('HDEL', P .. 'credits', 'doubt')
-redis.call('HSET', P .. 'credits', 'probed_seq', a.seq, 'probed_at', now)
+-- An answer to a question of before the doubt does not end it: it may be another account's.
+if a.started_at >= (credits_number('doubt') or 0) then redis.call('HDEL', P .. 'credits', 'doubt') end
+redis.call('HSET', P .. 'credits', 'probed_seq', a.seq == seq and credits_number('seq') or a.seq, 'probed_at', now)
 local released = false
 local balance = credits_number('balance')
 if balance then
