@@ -2,6 +2,7 @@ import { createBatchFiles } from '@renderyard/shared/batch/batch-files';
 import { createBatchStates } from '@renderyard/shared/batch/batch-states';
 import type { Clock } from '@renderyard/shared/clock';
 import type { Config } from '@renderyard/shared/config';
+import { createCreditDecisions } from '@renderyard/shared/credits/credit-decisions';
 import type { Ledger } from '@renderyard/shared/credits/ledger';
 import { newId } from '@renderyard/shared/ids';
 import type { JobStore } from '@renderyard/shared/job/job-store';
@@ -43,6 +44,7 @@ import { batchResultsRoutes } from './routes/batch-results.ts';
 import { batchRowsRoute } from './routes/batch-rows.ts';
 import { batchUploadRoute } from './routes/batch-upload.ts';
 import { batchesRoutes } from './routes/batches.ts';
+import { creditHistoryRoutes } from './routes/credit-history.ts';
 import { creditsRoutes } from './routes/credits.ts';
 import { healthRoutes } from './routes/health.ts';
 import { homeRoute } from './routes/home.ts';
@@ -140,6 +142,7 @@ export function createApp(deps: AppDeps): App {
   const importer = createImporter({ config, signingKey: deps.signingKey, store, clock, logger });
   const batchViewer = createBatchViewer({ ledger, config, clock });
   const batches = { store, files, states, finder, viewer: batchViewer, feedQueue, clock, logger };
+  const decisions = createCreditDecisions({ store });
   app.addHook('onClose', () => importer.close());
   const mostWaiting = config.MAX_WAITING_JOBS;
   const readiness = createReadiness({
@@ -172,7 +175,8 @@ export function createApp(deps: AppDeps): App {
       batchChangesRoute(v1, batches);
       batchRowsRoute(v1, { finder, states, files, jobs, viewer });
       batchResultsRoutes(v1, { finder, states, files, store, config, clock });
-      creditsRoutes(v1, { ledger, jobs, states, files, queue, store, feedQueue, config, clock });
+      creditsRoutes(v1, { ...batches, ledger, jobs, queue, config, decisions });
+      creditHistoryRoutes(v1, { ledger, decisions, config, clock });
       modelsRoutes(v1);
       done();
     },

@@ -1,7 +1,9 @@
 import { createBatchFiles } from '@renderyard/shared/batch/batch-files';
 import type { Clock } from '@renderyard/shared/clock';
 import type { Config } from '@renderyard/shared/config';
+import { createCreditDecisions } from '@renderyard/shared/credits/credit-decisions';
 import { createLedger } from '@renderyard/shared/credits/ledger';
+import { reapplyDecision } from '@renderyard/shared/credits/reapply-decision';
 import { createJobStore } from '@renderyard/shared/job/job-store';
 import { createTicketQueue } from '@renderyard/shared/job/ticket-queue';
 import type { StopPhase } from '@renderyard/shared/lifecycle';
@@ -101,12 +103,19 @@ async function listenWith({
   recovery.watch();
   const served = new AbortController();
   await Promise.race([recovery.ready(served.signal), clock.sleep(REBUILD_PATIENCE_MS, served.signal)]);
+  const ledger = createLedger({ redis, prefix, generation });
+  // A rebuild does the same. Nobody waits for a store that is away.
+  const reapplied = recovery.rebuilding
+    ? undefined
+    : reapplyDecision({ decisions: createCreditDecisions({ store }), ledger, logger }).catch((error: unknown) =>
+        logger.warn({ err: error }, 'the last decision about credits could not be put into force'),
+      );
   let stopping = false;
   const app = createApp({
     config,
     redis,
     jobs: createJobStore({ redis, prefix, generation }),
-    ledger: createLedger({ redis, prefix, generation }),
+    ledger,
     queue,
     store,
     signingKey,
@@ -141,7 +150,7 @@ async function listenWith({
         name: 'close the queue, the store and Redis',
         deadlineMs: CLOSE_MS,
         stop: async () => {
-          await Promise.all([queue.close(), recovery.stop()]);
+          await Promise.all([queue.close(), recovery.stop(), reapplied]);
           await store.close();
           redis.disconnect();
         },

@@ -3,8 +3,10 @@ import { createBatchFiles } from '@renderyard/shared/batch/batch-files';
 import { createBatchStates } from '@renderyard/shared/batch/batch-states';
 import type { Clock } from '@renderyard/shared/clock';
 import type { Config } from '@renderyard/shared/config';
+import { createCreditDecisions } from '@renderyard/shared/credits/credit-decisions';
 import { estimateCost } from '@renderyard/shared/credits/estimate';
 import { createLedger } from '@renderyard/shared/credits/ledger';
+import { reapplyDecision } from '@renderyard/shared/credits/reapply-decision';
 import { newId } from '@renderyard/shared/ids';
 import { createFeed } from '@renderyard/shared/job/feed';
 import { createJobStore } from '@renderyard/shared/job/job-store';
@@ -201,6 +203,7 @@ export async function startWorker(options: {
     try {
       const { was, waiting } = await ledger.meetUpstream(upstreamName(config.SEGMIND_BASE_URL), limits);
       if (was !== undefined) logger.warn({ was, held_jobs: waiting }, 'the upstream is another one than before');
+      await reapplyDecision({ decisions: createCreditDecisions({ store }), ledger, logger });
     } catch (error) {
       if (!(error instanceof GenerationLostError)) throw error;
       await recovery.ensure();

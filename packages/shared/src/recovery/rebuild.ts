@@ -3,8 +3,8 @@ import type { BatchFiles } from '../batch/batch-files.ts';
 import { accountsPrefix, openPrefix, parseAccountBatchKey, recordKey, uploadsPrefix } from '../batch/batch-layout.ts';
 import type { BatchStates } from '../batch/batch-states.ts';
 import { restoreBooks } from '../credits/book-notes.ts';
+import { createCreditDecisions } from '../credits/credit-decisions.ts';
 import { createLedger } from '../credits/ledger.ts';
-import { restoreOperatorHold } from '../credits/operator-hold.ts';
 import { uncertainKey } from '../credits/uncertain-note.ts';
 import type { Logger } from '../logger.ts';
 import type { Redis } from '../redis/connect.ts';
@@ -93,7 +93,9 @@ export async function rebuild(
       'noted books cannot be read and are left out; budgets may allow more than they should',
     ),
   );
-  if (await restoreOperatorHold({ ledger, store })) logger.warn('an operator holds all work, as before');
+  const decision = await createCreditDecisions({ store }).last();
+  if (decision !== undefined) await ledger.applyDecision(decision);
+  if (decision?.hold !== undefined) logger.warn('an operator holds all work, as before');
   // Of a call whose image was found nothing is uncertain any more.
   const known = notes.map(({ call }) => call).filter((call) => foundCalls.has(call));
   if (known.length > 0) await store.delete(known.map(uncertainKey));

@@ -1,114 +1,92 @@
-import { toCredits } from '@renderyard/shared/credits/amount';
-import { HOLD_REASONS, holdReason } from '@renderyard/shared/credits/hold';
-import type { CreditState } from '@renderyard/shared/credits/ledger-reads';
-import { type Static, Type } from 'typebox';
+import { type Nanocredits, toCredits } from '@renderyard/shared/credits/amount';
+import type { CreditLimit } from '@renderyard/shared/credits/credit-decision';
+import { type Hold, holdReason } from '@renderyard/shared/credits/hold';
+import type { BookEntry, CreditState, KeySpending, LimitInForce } from '@renderyard/shared/credits/ledger-reads';
+import type { CreditsView } from './credits-schema.ts';
+import { runwaySeconds, spendingOf } from './spending.ts';
+import { viewReconciliation, viewUncertain } from './uncertain-view.ts';
 
-const Time = Type.String({ format: 'date-time' });
-const Credits = Type.Number({ description: 'Credits.' });
-const OptionalCredits = Type.Union([Credits, Type.Null()]);
-const OptionalTime = Type.Union([Time, Type.Null()]);
-
-/** The books of the installation as clients read them; amounts in credits. */
-export const CreditsSchema = Type.Object({
-  object: Type.Literal('credits'),
-  balance: OptionalCredits,
-  balance_read_at: OptionalTime,
-  reserved: Credits,
-  available: OptionalCredits,
-  floor: Credits,
-  low: Credits,
-  resume: Credits,
-  spent: Credits,
-  in_flight: Type.Integer({ description: 'Calls.' }),
-  costs: Type.Array(
-    Type.Object({
-      model: Type.String(),
-      steps: Type.Integer(),
-      width: Type.Integer(),
-      height: Type.Integer(),
-      cost: Credits,
-    }),
-    { description: 'What an image of a kind is expected to cost, learned from what was charged.' },
-  ),
-  holds: Type.Array(
-    Type.Object({
-      reason: Type.Enum([...HOLD_REASONS]),
-      model: Type.Union([Type.String(), Type.Null()]),
-      since: Time,
-      detail: Type.String(),
-      until: OptionalTime,
-      next_trial_at: OptionalTime,
-    }),
-  ),
-  uncertain: Type.Object(
-    {
-      count: Type.Integer(),
-      credits: Type.Number({ description: 'Set aside for calls that no later balance accounts for yet.' }),
-      calls: Type.Array(
-        Type.Object({
-          id: Type.String(),
-          job_id: Type.Union([Type.String(), Type.Null()]),
-          started_at: Time,
-          found_at: Time,
-          how: Type.String(),
-          estimate: Credits,
-          resolved: Type.Boolean({ description: 'A later balance holds what the call cost.' }),
-        }),
-        { description: 'The latest 100. `job_id` is null for jobs of other accounts.' },
-      ),
-    },
-    { description: 'Calls whose outcome cannot be known; each counts as spent.' },
-  ),
-});
-export type CreditsView = Static<typeof CreditsSchema>;
-
-/** At most this many uncertain calls are listed, the latest first. */
-export const MOST_CALLS = 100;
+export interface ShownBooks {
+  readonly state: CreditState;
+  readonly limits: Readonly<Record<CreditLimit, LimitInForce>>;
+  /** Of the hours since `firstHour`. */
+  readonly entries: readonly BookEntry[];
+  /** Names of the keys that are configured. */
+  readonly keys: readonly string[];
+  /** Milliseconds since 1970. */
+  readonly now: number;
+}
 
 const time = (ms: number) => new Date(ms).toISOString();
 const timeOrNull = (ms: number | undefined) => (ms === undefined ? null : time(ms));
+const creditsOrNull = (amount: Nanocredits | undefined) => (amount === undefined ? null : toCredits(amount));
 
 /** @param showJob whether the caller may know of a job. */
 export function viewCredits(
-  state: CreditState,
-  limits: { readonly floor: number; readonly low: number; readonly resume: number },
+  { state, limits, entries, keys, now }: ShownBooks,
   showJob: (job: string) => boolean,
 ): CreditsView {
-  const latest = [...state.uncertainCalls].sort((a, b) => b.at - a.at).slice(0, MOST_CALLS);
+  const { floor, low, resume } = limits;
+  const available =
+    state.balance === undefined ? undefined : state.balance - state.reserved - state.uncertain - floor.value;
+  const spending = spendingOf(entries, now);
   return {
     object: 'credits',
-    balance: state.balance === undefined ? null : toCredits(state.balance),
+    state: state.state,
+    state_since: timeOrNull(state.stateSince),
+    balance: creditsOrNull(state.balance),
     balance_read_at: timeOrNull(state.balanceReadAt),
     reserved: toCredits(state.reserved),
-    available:
-      state.balance === undefined
-        ? null
-        : Number((toCredits(state.balance - state.reserved - state.uncertain) - limits.floor).toFixed(9)),
-    ...limits,
+    available: creditsOrNull(available),
+    ...{ floor: toCredits(floor.value), low: toCredits(low.value), resume: toCredits(resume.value) },
+    limits: { floor: viewLimit(floor), low: viewLimit(low), resume: viewLimit(resume) },
     spent: toCredits(state.spent),
+    spend: { hour: toCredits(spending.hour), day: toCredits(spending.day) },
+    burn_rate: toCredits(spending.lastHour),
+    runway_seconds: runwaySeconds(available, spending.lastHour) ?? null,
     in_flight: state.inFlight,
     costs: [...state.estimates].flatMap(([costClass, cost]) => viewCost(costClass, toCredits(cost))),
-    holds: state.holds.map((hold) => ({
-      reason: holdReason(hold.name),
-      model: hold.name.startsWith('model:') ? hold.name.slice('model:'.length) : null,
-      since: time(hold.since),
-      detail: hold.detail,
-      until: timeOrNull(hold.until),
-      next_trial_at: timeOrNull(hold.trialAt),
-    })),
-    uncertain: {
-      count: state.uncertainCalls.length,
-      credits: toCredits(state.uncertain),
-      calls: latest.map((call) => ({
-        id: call.call,
-        job_id: showJob(call.job) ? call.job : null,
-        started_at: time(call.startedAt),
-        found_at: time(call.at),
-        how: call.how,
-        estimate: toCredits(call.estimate),
-        resolved: call.resolved,
-      })),
-    },
+    keys: viewKeys(state, keys),
+    holds: state.holds.map(viewHold),
+    uncertain: viewUncertain(state, showJob),
+    reconciliation: viewReconciliation(state.reconciliation),
+  };
+}
+
+function viewLimit({ value, setting }: LimitInForce): CreditsView['limits']['floor'] {
+  return { value: toCredits(value), setting: toCredits(setting), by_hand: value !== setting };
+}
+
+/** Those that are configured, and those that have spent or have a budget. */
+function viewKeys(state: CreditState, configured: readonly string[]): CreditsView['keys'] {
+  const names = [...new Set([...configured, ...state.keys.keys()])].sort();
+  return names.map((name) => {
+    const spending: KeySpending = state.keys.get(name) ?? { total: 0, day: 0, reserved: 0, budget: {} };
+    const span = (spent: Nanocredits, budget: Nanocredits | undefined) => ({
+      spent: toCredits(spent),
+      budget: creditsOrNull(budget),
+      left: budget === undefined ? null : toCredits(budget - spent - spending.reserved),
+    });
+    return {
+      name,
+      day: span(spending.day, spending.budget.day),
+      total: span(spending.total, spending.budget.total),
+      reserved: toCredits(spending.reserved),
+      held: state.holds.some((hold) => hold.name === `key:${name}`),
+    };
+  });
+}
+
+function viewHold({ name, since, detail, until, trialAt }: Hold): CreditsView['holds'][number] {
+  const after = (prefix: string) => (name.startsWith(prefix) ? name.slice(prefix.length) : null);
+  return {
+    reason: holdReason(name),
+    model: after('model:'),
+    key: after('key:'),
+    since: time(since),
+    detail,
+    until: timeOrNull(until),
+    next_trial_at: timeOrNull(trialAt),
   };
 }
 

@@ -5,12 +5,22 @@ import type { Clock } from '@renderyard/shared/clock';
 import type { Config } from '@renderyard/shared/config';
 import type { Ledger } from '@renderyard/shared/credits/ledger';
 import type { JobStore } from '@renderyard/shared/job/job-store';
-import { type CreditsView, MOST_CALLS, viewCredits } from './credits-view.ts';
+import { accountNames } from '../plugins/require-key.ts';
+import type { CreditsView } from './credits-schema.ts';
+import { viewCredits } from './credits-view.ts';
+import { limitsInForce } from './limits-in-force.ts';
+import { firstHour, HOUR_MS } from './spending.ts';
+import { latestCalls } from './uncertain-view.ts';
 
 export interface OwnerDeps {
   readonly jobs: JobStore;
   readonly states: Pick<BatchStates, 'get'>;
   readonly files: Pick<BatchFiles, 'readRecord'>;
+}
+
+/** Whether the caller may know of everything that is made here: there is one account. */
+export function isAlone(config: Pick<Config, 'RENDERYARD_API_KEYS'>): boolean {
+  return config.RENDERYARD_API_KEYS.length <= 1;
 }
 
 /** The books, with the ids of only those jobs that the account made. Where there is one account it may know of all. */
@@ -19,18 +29,23 @@ export async function readCredits(
   account: string,
 ): Promise<CreditsView> {
   const { ledger, config, clock } = deps;
-  const state = await ledger.snapshot(clock.now());
+  const now = clock.now();
+  const [state, entries] = await Promise.all([
+    ledger.snapshot(now),
+    ledger.books({ fromHour: firstHour(now), toHour: Math.floor(now / HOUR_MS) }),
+  ]);
   const own = new Set<string>();
-  const alone = config.RENDERYARD_API_KEYS.length <= 1;
+  const alone = isAlone(config);
   if (!alone) {
-    const latest = [...state.uncertainCalls].sort((a, b) => b.at - a.at).slice(0, MOST_CALLS);
     const ownerOf = createOwnerFinder(deps);
-    const ids = [...new Set(latest.map((call) => call.job))];
-    const owners = await Promise.all(ids.map(ownerOf));
+    const accounts = new Map(latestCalls(state).map((call) => [call.job, call.account]));
+    const ids = [...accounts.keys()];
+    const owners = await Promise.all(ids.map(async (id) => accounts.get(id) ?? ownerOf(id)));
     for (const [index, id] of ids.entries()) if (owners[index] === account) own.add(id);
   }
-  const limits = { floor: config.CREDIT_FLOOR, low: config.CREDIT_LOW, resume: config.CREDIT_RESUME };
-  return viewCredits(state, limits, (job) => alone || own.has(job));
+  const limits = limitsInForce(state, config);
+  const keys = accountNames(config.RENDERYARD_API_KEYS);
+  return viewCredits({ state, limits, entries, keys, now }, (job) => alone || own.has(job));
 }
 
 /** Tells whose a job is; undefined where that cannot be found out. That of a row is its batch's: it outlives the row. */

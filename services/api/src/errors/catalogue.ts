@@ -91,6 +91,11 @@ export const API_ERRORS = {
     title: 'Batch is changing',
     text: 'Others change the batch at the same time. Ask again.',
   },
+  credits_changing: {
+    status: 409,
+    title: 'Credits are changing',
+    text: 'Others change limits, budgets or holds at the same time. Ask again.',
+  },
   job_not_retryable: {
     status: 409,
     title: 'Job cannot be retried',

@@ -13,6 +13,11 @@ declare module 'fastify' {
 /** The account of everybody, where no keys are configured. */
 const KEYLESS_ACCOUNT = 'default';
 
+/** The names of all accounts that are configured. */
+export function accountNames(keys: readonly ApiKey[]): readonly string[] {
+  return keys.length === 0 ? [KEYLESS_ACCOUNT] : keys.map(({ name }) => name);
+}
+
 /** Asks for a key on the routes of this scope, and finds its account; without configured keys everybody is `default`. */
 export function requireKey(app: App, { keys }: { readonly keys: readonly ApiKey[] }): void {
   const known = keys.map(({ name, sha256 }) => ({ name, hash: Buffer.from(sha256, 'hex') }));

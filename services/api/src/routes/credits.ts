@@ -1,18 +1,13 @@
-import type { BatchFiles } from '@renderyard/shared/batch/batch-files';
-import type { BatchStates } from '@renderyard/shared/batch/batch-states';
-import type { Clock } from '@renderyard/shared/clock';
-import type { Config } from '@renderyard/shared/config';
-import type { Ledger } from '@renderyard/shared/credits/ledger';
-import { holdByOperator, resumeByOperator } from '@renderyard/shared/credits/operator-hold';
-import type { JobStore } from '@renderyard/shared/job/job-store';
-import type { TicketQueue } from '@renderyard/shared/job/ticket-queue';
-import type { Store } from '@renderyard/shared/store/store';
 import { Type } from 'typebox';
 import type { App } from '../app-instance.ts';
-import { CreditsSchema } from '../credits/credits-view.ts';
-import { dropBacklog } from '../credits/drop-backlog.ts';
-import { readCredits } from '../credits/read-credits.ts';
-import type { Feeder } from '../jobs/feeder.ts';
+import { set } from '../credits/credit-changes.ts';
+import { CreditsPatchSchema, readCreditsPatch } from '../credits/credits-patch.ts';
+import { CreditsSchema } from '../credits/credits-schema.ts';
+import { decideCredits } from '../credits/decide-credits.ts';
+import { holdWork } from '../credits/hold-work.ts';
+import { type OwnerDeps, readCredits } from '../credits/read-credits.ts';
+import { type ResumeDeps, resumeWork } from '../credits/resume-work.ts';
+import { accountNames } from '../plugins/require-key.ts';
 import { answers } from './responses.ts';
 
 const HoldBody = Type.Object(
@@ -23,40 +18,54 @@ const ResumeBody = Type.Object(
   {
     backlog: Type.Enum(['run', 'drop'], {
       default: 'run',
-      description: "`drop` cancels the caller's queued jobs before work goes on.",
+      description: "`drop` cancels the caller's queued jobs and batches before work goes on.",
     }),
   },
   { additionalProperties: false },
 );
-const ResumeSchema = Type.Object({ ...CreditsSchema.properties, dropped: Type.Integer() });
+const ResumeSchema = Type.Object({
+  ...CreditsSchema.properties,
+  dropped: Type.Integer({ description: 'Jobs that were canceled.' }),
+  dropped_batches: Type.Integer({ description: 'Batches that were canceled.' }),
+});
 
-/** `GET /v1/credits`, and an operator's hold: no call is made while it stands, whatever else happens. */
-export function creditsRoutes(
-  app: App,
-  deps: {
-    readonly ledger: Ledger;
-    readonly jobs: JobStore;
-    readonly states: BatchStates;
-    readonly files: BatchFiles;
-    readonly queue: TicketQueue;
-    readonly store: Store;
-    readonly feedQueue: Feeder;
-    readonly config: Config;
-    readonly clock: Clock;
-  },
-): void {
-  const { feedQueue } = deps;
+/**
+ * `GET` and `PATCH /v1/credits`, and an operator's hold: no call is made while it stands, whatever else happens.
+ */
+export function creditsRoutes(app: App, deps: ResumeDeps & OwnerDeps): void {
+  const { ledger, config, clock } = deps;
   app.get(
     '/credits',
     { schema: { summary: 'Read the books', response: answers({ 200: CreditsSchema }) } },
     async (request) => readCredits(deps, request.account),
   );
 
+  app.route({
+    method: 'PATCH',
+    url: '/credits',
+    schema: {
+      summary: 'Set limits and the budgets of API keys',
+      body: CreditsPatchSchema,
+      response: answers({ 200: CreditsSchema }),
+    },
+    // The schema documents; the body is checked with better words below.
+    validatorCompiler: () => () => true,
+    handler: async (request) => {
+      const { keys } = await ledger.snapshot(clock.now());
+      // The budget of a key that is configured no more can still be taken away.
+      const budgeted = [...keys].filter(([, { budget }]) => Object.keys(budget).length > 0).map(([name]) => name);
+      const known = new Set([...accountNames(config.RENDERYARD_API_KEYS), ...budgeted]);
+      await decideCredits(deps, request.account, set(readCreditsPatch(request.body, [...known])));
+      return readCredits(deps, request.account);
+    },
+  });
+
   app.post(
     '/credits/hold',
     { schema: { summary: 'Hold all work', body: HoldBody, response: answers({ 200: CreditsSchema }) } },
     async (request) => {
-      await holdByOperator(deps, request.body.detail ?? 'An operator holds all work. It goes on when they resume it.');
+      const detail = request.body.detail ?? 'An operator holds all work. It goes on when they resume it.';
+      await holdWork(deps, request.account, detail);
       return readCredits(deps, request.account);
     },
   );
@@ -65,11 +74,8 @@ export function creditsRoutes(
     '/credits/resume',
     { schema: { summary: "End the operator's hold", body: ResumeBody, response: answers({ 200: ResumeSchema }) } },
     async (request) => {
-      // Before the hold ends, so that none of them starts.
-      const dropped = request.body.backlog === 'drop' ? await dropBacklog(deps, request.account) : 0;
-      await resumeByOperator(deps);
-      await feedQueue();
-      return { ...(await readCredits(deps, request.account)), dropped };
+      const { jobs, batches } = await resumeWork(deps, request.account, request.body.backlog);
+      return { ...(await readCredits(deps, request.account)), dropped: jobs, dropped_batches: batches };
     },
   );
 }

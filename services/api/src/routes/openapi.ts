@@ -1,7 +1,7 @@
 import { Type } from 'typebox';
 import type { App } from '../app-instance.ts';
 import { BatchSchema } from '../batches/batch-view.ts';
-import { CreditsSchema } from '../credits/credits-view.ts';
+import { CreditsSchema } from '../credits/credits-schema.ts';
 import { ProblemSchema } from '../errors/problem-document.ts';
 import { JobRequestSchema } from '../jobs/job-request.ts';
 import { JobSchema } from '../jobs/job-view.ts';

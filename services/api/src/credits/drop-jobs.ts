@@ -2,6 +2,11 @@ import { newId } from '@renderyard/shared/ids';
 import type { JobStore } from '@renderyard/shared/job/job-store';
 import type { TicketQueue } from '@renderyard/shared/job/ticket-queue';
 
+export interface DropJobsDeps {
+  readonly jobs: JobStore;
+  readonly queue: TicketQueue;
+}
+
 /** Jobs canceled at once; more would delay other requests' commands on the same connection. */
 const CHUNK = 100;
 
@@ -10,10 +15,7 @@ const CHUNK = 100;
  * broke off cancels the rest.
  * @returns how many were canceled.
  */
-export async function dropBacklog(
-  { jobs, queue }: { readonly jobs: JobStore; readonly queue: TicketQueue },
-  account: string,
-): Promise<number> {
+export async function dropJobs({ jobs, queue }: DropJobsDeps, account: string): Promise<number> {
   let canceled = 0;
   let after: string | undefined = newId('job');
   while (after !== undefined) {

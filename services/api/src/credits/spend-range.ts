@@ -1,0 +1,60 @@
+import { BOOKS_DAYS } from '@renderyard/shared/credits/ledger-reads';
+import { Type } from 'typebox';
+import { invalidRequest, type PartProblem } from '../errors/problem-error.ts';
+import { SPEND_BY } from './spend-report.ts';
+import { HOUR_MS } from './spending.ts';
+
+const DAY_MS = 24 * HOUR_MS;
+const PATTERN =
+  '^\\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\\d|3[01])[Tt]([01]\\d|2[0-3]):[0-5]\\d:[0-5]\\d(\\.\\d{1,9})?([Zz]|[+-]([01]\\d|2[0-3]):[0-5]\\d)$';
+const description = 'a time in RFC 3339, such as 2026-07-01T00:00:00Z (in an address a + is written %2B)';
+
+export const SpendQuery = Type.Object(
+  {
+    from: Type.Optional(Type.String({ pattern: PATTERN, description })),
+    to: Type.Optional(Type.String({ pattern: PATTERN, description })),
+    by: Type.Enum([...SPEND_BY], { default: 'hour' }),
+  },
+  { additionalProperties: false },
+);
+
+/**
+ * The hours (since 1970, first and last) that a query asks for; begun ones count as whole. What is left out: `to` is
+ * now, `from` a day before `to`.
+ * @throws {ProblemError} `invalid_request`
+ */
+export function readSpendRange(
+  query: { readonly from?: string; readonly to?: string },
+  now: number,
+): readonly [first: number, last: number] {
+  const problems: PartProblem[] = [];
+  const read = (name: 'from' | 'to', otherwise: () => number): number => {
+    const text = query[name];
+    if (text === undefined) return otherwise();
+    if (isOfCalendar(text)) return Date.parse(text.toUpperCase());
+    problems.push({ pointer: `?${name}`, code: 'invalid_format', detail: `${name}: there is no such day.` });
+    return Number.NaN;
+  };
+  const to = read('to', () => now);
+  const from = read('from', () => to - DAY_MS);
+  if (problems.length === 0 && from >= to)
+    problems.push({
+      pointer: '?from',
+      code: 'out_of_range',
+      detail: 'from must be before to; to is now where it is left out.',
+    });
+  if (to - from > BOOKS_DAYS * DAY_MS)
+    problems.push({
+      pointer: '?from',
+      code: 'out_of_range',
+      detail: `from must be ${BOOKS_DAYS} days before to at most: the books are kept for so long.`,
+    });
+  if (problems.length > 0) throw invalidRequest(problems);
+  return [Math.floor(from / HOUR_MS), Math.ceil(to / HOUR_MS) - 1];
+}
+
+/** Whether the day is one: 30 February is not, though it is parsed. */
+function isOfCalendar(text: string): boolean {
+  const [year = 0, month = 0, day = 0] = text.slice(0, 10).split('-').map(Number);
+  return day <= new Date(Date.UTC(year, month, 0)).getUTCDate();
+}
