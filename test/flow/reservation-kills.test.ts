@@ -2,7 +2,7 @@ import { LEASE_MS } from '@renderyard/shared/credits/ledger';
 import type { Job } from '@renderyard/shared/job/job';
 import { expect, test } from 'vitest';
 import { type PlannedCall, TRIAL_MS } from './stand-ins/connection.ts';
-import { type DeadHolder, type Holder, type Holders, openHolders } from './stand-ins/holders.ts';
+import { ACCOUNT, type DeadHolder, type Holder, type Holders, openHolders } from './stand-ins/holders.ts';
 import type { SurvivorReport } from './stand-ins/surviving-worker.ts';
 
 const ROUNDS = 4;
@@ -143,6 +143,8 @@ test('workers killed while they hold reservations: slots are free within seconds
   expect(lost.length).toBe(books.uncertainCalls.length);
   const uncertain = sum(lost, estimateOf);
   expect(books).toMatchObject({ reserved: 0, inFlight: 0, spent, balance: BALANCE - spent, uncertain });
+  // What a lost call has reserved of its key's budget is kept until its job is charged.
+  expect(books.keys.get(ACCOUNT)).toMatchObject({ total: spent - report.spent, reserved: uncertain });
 
   // No slot was taken from the living, and each was free after the first reaping that found its lease over.
   const freedAfter: number[] = [];
@@ -187,6 +189,7 @@ test('workers killed while they hold reservations: slots are free within seconds
   expect(after).toMatchObject(left);
   const ids = (calls: readonly { readonly call: string }[]) => calls.map(({ call }) => call).sort();
   expect(ids(after.uncertainCalls)).toEqual(ids(neverTold));
+  expect(after.keys.get(ACCOUNT)).toMatchObject({ total: spent - report.spent + left.uncertain, reserved: 0 });
 
   // Every slot can be had again.
   const more = await yard.plan(SLOTS);

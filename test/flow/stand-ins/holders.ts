@@ -25,6 +25,8 @@ export interface DeadHolder {
   readonly leases: ReadonlyMap<string, number>;
 }
 
+/** Whose jobs the holders' calls are for. */
+export const ACCOUNT = 'acme';
 const PATIENCE_MS = 60_000;
 
 export type Holders = Awaited<ReturnType<typeof openHolders>>;
@@ -50,7 +52,7 @@ export async function openHolders() {
         const job = newId('job');
         // Each has a cost of its own, so that no two mistakes make up for each other.
         const cost = 10_000_000 + 3 ** (planned++ % 13) + planned;
-        const created = { id: job, account: 'acme', model: MODEL, input: {}, metadata: {}, createdAt: Date.now() };
+        const created = { id: job, account: ACCOUNT, model: MODEL, input: {}, metadata: {}, createdAt: Date.now() };
         await jobs.create({ ...created, expiresAt: undefined }, 1_000_000);
         return { job, call: newId('call'), cost };
       }),
