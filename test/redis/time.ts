@@ -19,7 +19,7 @@ for _, batch in ipairs(redis.call('ZRANGE', P .. 'dirty', 0, -1)) do
   if left > ms then redis.call('PEXPIRE', lease, left - ms) elseif left >= 0 then redis.call('DEL', lease) end
 end
 
-local entries = { calls = { 'started_at', 'resolve_after' }, uncertain = { 'started_at', 'resolve_after', 'at' },
+local entries = { calls = { 'started_at', 'resolve_after' }, uncertain = { 'started_at', 'resolve_after', 'at', 'charged_at' },
   holds = { 'since', 'until', 'trial_at' } }
 for name, times in pairs(entries) do
   local all = redis.call('HGETALL', P .. name)
@@ -39,6 +39,29 @@ for _, name in ipairs(sets) do
     local job = P .. 'job:' .. id
     if redis.call('HEXISTS', job, 'refused_at') == 1 then redis.call('HINCRBY', job, 'refused_at', -ms) end
   end
+end
+if redis.call('HEXISTS', P .. 'credits', 'doubt') == 1 then redis.call('HINCRBY', P .. 'credits', 'doubt', -ms) end
+
+-- Books are kept by hours and days: what was written now is of an hour, and perhaps of a day, that lies behind.
+local clock = redis.call('TIME')
+local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+local hours = math.floor(now / 3600000) - math.floor((now - ms) / 3600000)
+local days = math.floor(now / 86400000) - math.floor((now - ms) / 86400000)
+if hours > 0 then
+  for _, hour in ipairs(redis.call('ZRANGE', P .. 'hours', 0, -1)) do
+    redis.call('ZREM', P .. 'hours', hour)
+    redis.call('ZADD', P .. 'hours', hour - hours, hour - hours)
+    redis.call('RENAME', P .. 'books:' .. hour, P .. 'books:' .. (hour - hours))
+  end
+end
+if days > 0 then
+  for _, account in ipairs(redis.call('SMEMBERS', P .. 'keys')) do
+    local key = P .. 'key:' .. account
+    if redis.call('HEXISTS', key, 'day') == 1 then redis.call('HINCRBY', key, 'day', -days) end
+  end
+  local unnoted = redis.call('HGETALL', P .. 'unnoted-days')
+  redis.call('DEL', P .. 'unnoted-days')
+  for i = 1, #unnoted, 2 do redis.call('HSET', P .. 'unnoted-days', unnoted[i] - days, unnoted[i + 1]) end
 end
 for i, time in ipairs(redis.call('LRANGE', P .. 'pace', 0, -1)) do redis.call('LSET', P .. 'pace', i - 1, time - ms) end
 `;

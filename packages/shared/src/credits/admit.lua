@@ -70,12 +70,16 @@ if balance == nil then
   if in_flight > 0 then return wait('drain', 250) end
 else
   local left = balance - (credits_number('reserved') or 0) - (credits_number('uncertain') or 0) - floor
-  if left < estimate then
+  -- Where headers are all that tells the balance, a top-up is seen by no reading. Without a floor the upstream, which
+  -- refuses for nothing, is asked by one call at times.
+  local by_trial = floor <= 0 and credits_number('header_only') == 1
+  if left < estimate and not (by_trial and trials.credits and in_flight == 0) then
     drain(estimate, now)
     -- Readings under load err on the low side: let calls in flight end, ask for the balance, and only then hold.
     if in_flight > 0 then return wait('drain', 250) end
     if probed ~= seq then return cjson.encode({ verdict = 'probe' }) end
-    set_hold('credits', { detail = 'The credits left are kept: another image would go below the floor. Work goes on after a top-up.', estimate = estimate, cause = 'floor_reached' }, now)
+    set_hold('credits', { detail = 'The credits left are kept: another image would go below the floor. Work goes on after a top-up.', estimate = estimate, cause = 'floor_reached',
+      trial_at = by_trial and now + a.trial_ms or nil }, now)
     return cjson.encode({ verdict = 'hold', name = 'credits' })
   end
 end

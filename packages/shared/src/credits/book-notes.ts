@@ -34,6 +34,7 @@ export async function restoreBooks(
   const keys: string[] = [];
   const after = booksKey(Math.floor(now / DAY_MS) - BOOKS_DAYS - 1);
   for await (const { key } of store.list(PREFIX, { after })) keys.push(key);
+  let newest = true;
   for (const key of keys.reverse()) {
     const object = await store.get(key);
     if (object === undefined) continue;
@@ -45,7 +46,9 @@ export async function restoreBooks(
       onDamaged(key, error);
       continue;
     }
-    await ledger.restoreBooks(books);
+    // What keys have spent in all may have been corrected since an older day was noted.
+    await ledger.restoreBooks(newest ? books : { ...books, keys: {} });
+    newest = false;
   }
 }
 

@@ -1,7 +1,7 @@
 -- What was spent when, by whom and for what.
 --   books:<hour>   hash: `<account>|<batch or nothing>|c` nanocredits, `…|n` images; hours since 1970
 --   hours          sorted set of the hours that have books
---   unnoted-days   hash: day -> changes since the store was told
+--   unnoted-days   hash: day -> number of its last change of which the store was not told; no two changes share one
 --   keys           set of the accounts that have spent
 --   key:<account>  hash: total, reserved (estimates of its calls in flight), day, day_spent (days since 1970, UTC)
 --   budgets        hash: account -> JSON {day?, total?}, decided by hand
@@ -11,6 +11,8 @@ local KEPT_HOURS = 35 * 24
 local KEY_AGAIN_MS = 2000
 
 local function day_of(now) return math.floor(now / DAY_MS) end
+
+local function unnoted(day) redis.call('HSET', P .. 'unnoted-days', day, redis.call('HINCRBY', P .. 'credits', 'changes', 1)) end
 
 -- A new day begins with nothing spent.
 local function key_today(account, now)
@@ -29,7 +31,8 @@ local function reserve_of_key(account, amount)
 end
 
 -- Books a change of what an account has spent; a correction is negative.
-local function book(account, batch, credits, images, now)
+--   charged_at  when that was charged which is corrected: what is less of another day is no more for today
+local function book(account, batch, credits, images, now, charged_at)
   if not account or (credits == 0 and images == 0) then return end
   local hour = math.floor(now / HOUR_MS)
   local key, entry = P .. 'books:' .. hour, account .. '|' .. (batch or '') .. '|'
@@ -39,11 +42,15 @@ local function book(account, batch, credits, images, now)
     redis.call('PEXPIRE', key, (KEPT_HOURS + 1) * HOUR_MS)
     redis.call('ZREMRANGEBYSCORE', P .. 'hours', '-inf', hour - KEPT_HOURS)
   end
-  redis.call('HINCRBY', P .. 'unnoted-days', day_of(now), 1)
+  unnoted(day_of(now))
   redis.call('SADD', P .. 'keys', account)
   key_today(account, now)
   redis.call('HINCRBY', P .. 'key:' .. account, 'total', credits)
-  redis.call('HINCRBY', P .. 'key:' .. account, 'day_spent', credits)
+  if credits > 0 or day_of(charged_at or now) == day_of(now) then
+    redis.call('HINCRBY', P .. 'key:' .. account, 'day_spent', credits)
+  end
+  -- Who is over the budget still is held again with the next image.
+  if credits < 0 then redis.call('HDEL', P .. 'holds', 'key:' .. account) end
 end
 
 -- The budget that a call of this estimate would break: 'day' or 'total', its amount, what is spent of it, and what is

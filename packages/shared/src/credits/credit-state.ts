@@ -15,16 +15,16 @@ export const CREDIT_TRANSITIONS: readonly {
   readonly causes: readonly string[];
 }[] = [
   { from: 'open', to: 'low', causes: ['below_low'] },
-  { from: 'low', to: 'open', causes: ['recovered'] },
+  { from: 'low', to: 'open', causes: ['recovered', 'upstream_changed'] },
   { from: 'open', to: 'draining', causes: ['floor_near'] },
   { from: 'low', to: 'draining', causes: ['floor_near'] },
-  { from: 'draining', to: 'open', causes: ['enough', 'not_asked'] },
+  { from: 'draining', to: 'open', causes: ['enough', 'not_asked', 'upstream_changed'] },
   { from: 'draining', to: 'low', causes: ['enough', 'not_asked'] },
   { from: 'open', to: 'held', causes: ['refused', 'balance_unread'] },
   { from: 'low', to: 'held', causes: ['refused', 'balance_unread'] },
   { from: 'draining', to: 'held', causes: ['floor_reached', 'refused', 'balance_unread'] },
   { from: 'held', to: 'open', causes: ['enough', 'rendered', 'upstream_changed'] },
-  { from: 'held', to: 'low', causes: ['enough', 'rendered', 'upstream_changed'] },
+  { from: 'held', to: 'low', causes: ['enough', 'rendered'] },
 ];
 
 /** A change of the state of credits. Those with a type are told to others; each has a type at most once. */

@@ -15,7 +15,8 @@ turn(now)
 if not was or was == a.upstream then return cjson.encode({ waiting = 0 }) end
 
 redis.call('HDEL', P .. 'credits', 'balance', 'read_at', 'probed_seq', 'probed_at', 'spent', 'streak', 'header_only',
-  'header', 'header_differences', 'exact_balance', 'exact_spent', 'exact_at', 'net', 'unexplained', 'added', 'reconciled', 'drain', 'drain_at')
+  'header', 'header_differences', 'exact_balance', 'exact_spent', 'exact_at', 'net', 'unexplained', 'added', 'reconciled', 'drain', 'drain_at',
+  'low_told')
 -- What the old one answers from now on is no longer quiet.
 redis.call('HINCRBY', P .. 'credits', 'seq', 1)
 redis.call('HSET', P .. 'credits', 'uncertain', 0)
@@ -24,7 +25,7 @@ redis.call('DEL', P .. 'estimates', P .. 'costs', P .. 'classes', P .. 'uncertai
 for _, hour in ipairs(redis.call('ZRANGE', P .. 'hours', 0, -1)) do redis.call('DEL', P .. 'books:' .. hour) end
 redis.call('DEL', P .. 'hours', P .. 'unnoted-days')
 -- The store is told that nothing was spent at this one yet.
-redis.call('HINCRBY', P .. 'unnoted-days', day_of(now), 1)
+unnoted(day_of(now))
 for _, account in ipairs(redis.call('SMEMBERS', P .. 'keys')) do
   redis.call('HDEL', P .. 'key:' .. account, 'total', 'day', 'day_spent')
   redis.call('HDEL', P .. 'holds', 'key:' .. account)

@@ -9,4 +9,5 @@ local expired, incidents = reap(now)
 count_incidents(incidents, a.trial_ms, now)
 if a.settings then tell_settings(a.settings, false) end
 forget_drain(now)
+turn(now)
 return cjson.encode({ lost = #expired })

@@ -7,7 +7,7 @@
 -- include settle.lua
 
 local now = redis_now()
-local lost = {}
+local lost, revived = {}, false
 for _, id in ipairs(a.calls) do
   if redis.call('HEXISTS', P .. 'calls', id) == 1 then
     redis.call('ZADD', P .. 'slots', now + a.lease_ms, id)
@@ -19,6 +19,7 @@ for _, id in ipairs(a.calls) do
       redis.call('HINCRBY', P .. 'credits', 'uncertain', -entry.estimate)
       redis.call('HINCRBY', P .. 'credits', 'reserved', entry.estimate)
       entry.how, entry.at, entry.net = nil, nil, nil
+      revived = true
       redis.call('HSET', P .. 'calls', id, cjson.encode(entry))
       redis.call('ZADD', P .. 'slots', now + a.lease_ms, id)
     else
@@ -26,4 +27,5 @@ for _, id in ipairs(a.calls) do
     end
   end
 end
+if revived then turn(now) end
 return cjson.encode({ lost = #lost > 0 and lost or nil })

@@ -7,10 +7,12 @@
 -- include ../batch/rows.lua
 -- How calls are settled and the balance is taken in, see fields.lua.
 
--- in_balance: the balance was read after this was billed.
-local function spend(cost, in_balance)
+--   in_balance  the balance was read after this was billed
+--   compared    how our books were compared with it: 'missed', this was found missing; 'unseen', it was the first balance
+local function spend(cost, in_balance, compared)
   redis.call('HINCRBY', P .. 'credits', 'spent', cost)
-  if in_balance then explained(cost)
+  if in_balance then
+    if compared then explained(cost, compared == 'missed') end
   -- A cost of 0 negated would be written "-0", which Redis takes for no number.
   elseif credits_number('balance') then redis.call('HINCRBY', P .. 'credits', 'balance', 0 - cost) end
   return cost
@@ -29,7 +31,7 @@ end
 
 -- Ends a call of a live worker or of a lost one, once only.
 --   settlement.kind  'spent' (settlement.cost, nil for the estimate) | 'released' | 'uncertain' (settlement.how)
--- Returns what this adds to the cost of the call's job, or nil when the call was settled before.
+-- Returns what this adds to the cost of the call's job, or nil when the call was settled before; and when it was charged.
 local function settle(id, settlement, now)
   local call, lost = redis.call('HGET', P .. 'calls', id), false
   if not call then
@@ -40,7 +42,7 @@ local function settle(id, settlement, now)
   if lost then
     if settlement.kind == 'uncertain' then
       if entry.charged then return nil end
-      entry.charged = true
+      entry.charged, entry.charged_at = true, now
       release_of_budgets(entry)
       redis.call('HSET', P .. 'uncertain', id, cjson.encode(entry))
       return entry.estimate
@@ -58,11 +60,12 @@ local function settle(id, settlement, now)
     if settlement.how ~= 'lost_worker' then release_of_budgets(entry) end
   end
   local charged = entry.charged and entry.estimate or 0
-  if settlement.kind == 'released' then return 0 - charged end
+  if settlement.kind == 'released' then return 0 - charged, entry.charged_at end
   redis.call('HINCRBY', P .. 'credits', 'seq', 1)
   if settlement.kind == 'uncertain' then
     -- A call that is reaped is charged to its job when the job's next run finds it.
     entry.how, entry.at, entry.charged = settlement.how, now, settlement.how ~= 'lost_worker'
+    entry.charged_at = entry.charged and now or nil
     -- What the balance does from now on can only be told where it was exact before.
     entry.net = credits_number('exact_balance') and (credits_number('net') or 0) or nil
     redis.call('HSET', P .. 'uncertain', id, cjson.encode(entry))
@@ -72,9 +75,9 @@ local function settle(id, settlement, now)
   -- A cost a thousand times beyond what was set is no cost; the next balance knows better.
   local told = settlement.cost and settlement.cost <= entry.guess * 1000 and settlement.cost
   local cost = told or entry.estimate
-  spend(cost, entry.resolved)
+  spend(cost, entry.resolved, entry.compared)
   if told and told > 0 then learn(entry.class, told, entry.guess, now) end
-  return cost - charged
+  return cost - charged, entry.charged_at
 end
 
 -- What a header says, as the balance call would have said it; see offset_of.
@@ -107,22 +110,26 @@ local function take_reading(reading, seq_before_settling, now, by)
   -- A first balance must be exact: what was settled before it came was taken off nothing.
   if not exact and not credits_number('balance') then return end
   redis.call('HSET', P .. 'credits', 'balance', balance_after(credits_number('balance'), value, exact), 'read_at', now)
-  if exact and redis.call('ZCARD', P .. 'slots') == 0 then
-    if by == 'call' then pair_with_header(value) end
-    reconcile(value, now)
-  end
   if not exact then return end
+  local compared
+  if redis.call('ZCARD', P .. 'slots') == 0 then
+    if by == 'call' then pair_with_header(value) end
+    compared = reconcile(value, now) and 'missed' or 'unseen'
+  end
   -- Readings that are on their way may know of less than this one, so they are quiet no more.
   redis.call('HINCRBY', P .. 'credits', 'seq', 1)
   -- It knows what an uncertain call has cost, once that is too old to be billed any more.
   local all = redis.call('HGETALL', P .. 'uncertain')
   for i = 1, #all, 2 do
     local entry = cjson.decode(all[i + 1])
-    if not entry.resolved and entry.resolve_after <= reading.started_at then
+    local resolves = not entry.resolved and entry.resolve_after <= reading.started_at
+    if resolves then
       entry.resolved = true
       redis.call('HINCRBY', P .. 'credits', 'uncertain', -entry.estimate)
-      redis.call('HSET', P .. 'uncertain', all[i], cjson.encode(entry))
     end
+    local first = compared and entry.resolved and not entry.compared
+    if first then entry.compared = compared end
+    if resolves or first then redis.call('HSET', P .. 'uncertain', all[i], cjson.encode(entry)) end
   end
 end
 
@@ -142,5 +149,6 @@ local function reap(now)
     settle(id, { kind = 'uncertain', how = 'lost_worker' }, now)
     redis.call('ZREM', P .. 'slots', id)
   end
+  if #expired > 0 then turn(now) end
   return expired, incidents
 end

@@ -3,16 +3,16 @@
 -- docs/credits.md, which draws it. What may be called is decided by admit.lua, not by the state.
 local TRANSITIONS = {
   ['open low'] = { 'below_low' },
-  ['low open'] = { 'recovered' },
+  ['low open'] = { 'recovered', 'upstream_changed' },
   ['open draining'] = { 'floor_near' },
   ['low draining'] = { 'floor_near' },
-  ['draining open'] = { 'enough', 'not_asked' },
+  ['draining open'] = { 'enough', 'not_asked', 'upstream_changed' },
   ['draining low'] = { 'enough', 'not_asked' },
   ['open held'] = { 'refused', 'balance_unread' },
   ['low held'] = { 'refused', 'balance_unread' },
   ['draining held'] = { 'floor_reached', 'refused', 'balance_unread' },
   ['held open'] = { 'enough', 'rendered', 'upstream_changed' },
-  ['held low'] = { 'enough', 'rendered', 'upstream_changed' },
+  ['held low'] = { 'enough', 'rendered' },
 }
 -- An image that nobody has asked for in this time, in milliseconds, is waited for no more.
 local ASKED_MS = 15000
@@ -42,30 +42,27 @@ end
 -- Brings the state to where it belongs, after anything that it depends on has changed.
 --   cause  why a hold or a wait ended or began, where that is what changed
 local function turn(now, cause)
-  local credits = redis.call('HMGET', P .. 'credits', 'balance', 'uncertain', 'state', 'drain')
+  local credits = redis.call('HMGET', P .. 'credits', 'balance', 'uncertain', 'state', 'drain', 'low_told')
   local state = credits[3] or 'open'
   local low = limit('low')
   local left = credits[1] and tonumber(credits[1]) - tonumber(credits[2] or 0)
-  local is_low = left and low and left < low
+  -- Who was low is low until there is enough to resume, whatever came in between.
+  local is_low = credits[5]
+  if left and low then is_low = left < (is_low and math.max(low, limit('resume') or low) or low) end
   if state == 'open' and is_low then
     move('low', 'below_low', now)
-    state = 'low'
-  elseif state == 'low' and left and low and left >= math.max(low, limit('resume') or low) then
-    move('open', 'recovered', now)
-    state = 'open'
+  elseif state == 'low' and not is_low then
+    move('open', cause == 'upstream_changed' and cause or 'recovered', now)
   end
   local hold = redis.call('HGET', P .. 'holds', 'credits')
-  if hold then
-    if state ~= 'held' then move('held', cjson.decode(hold).cause or 'refused', now) end
-  elseif credits[4] then
-    if state ~= 'held' then move('draining', 'floor_near', now) end
-  elseif state == 'held' or state == 'draining' then
-    move(is_low and 'low' or 'open', cause or 'enough', now)
-  end
+  if hold then return move('held', cjson.decode(hold).cause or 'refused', now) end
+  if state == 'held' or state == 'draining' and not credits[4] then move(is_low and 'low' or 'open', cause or 'enough', now) end
+  if credits[4] then move('draining', 'floor_near', now) end
 end
 
 -- An image of this estimate would go below the floor: what is in flight is let end, and the balance is asked for.
 local function drain(estimate, now)
+  if redis.call('HEXISTS', P .. 'holds', 'credits') == 1 then return end
   local known = credits_number('drain')
   redis.call('HSET', P .. 'credits', 'drain', math.max(known or 0, estimate), 'drain_at', now)
   if not known then turn(now) end
@@ -75,10 +72,10 @@ local function drained(now, cause)
   if redis.call('HDEL', P .. 'credits', 'drain', 'drain_at') > 0 then turn(now, cause) end
 end
 
--- Ends a wait for calls in flight that nobody is interested in any more.
+-- Ends a wait that nobody is interested in any more. Who waits asks several times a second.
 local function forget_drain(now)
   local asked = credits_number('drain_at')
-  if asked and asked < now - ASKED_MS and redis.call('ZCARD', P .. 'slots') == 0 then drained(now, 'not_asked') end
+  if asked and asked < now - ASKED_MS then drained(now, 'not_asked') end
 end
 
 local function release_credits(cause, now)

@@ -22,9 +22,13 @@ if a.started_at >= (credits_number('doubt') or 0) then redis.call('HDEL', P .. '
 redis.call('HSET', P .. 'credits', 'probed_seq', a.seq == seq and credits_number('seq') or a.seq, 'probed_at', now)
 local released = false
 local balance = credits_number('balance')
-if balance then
+local floor = tonumber(redis.call('HGET', P .. 'policy', 'floor') or nil) or a.floor
+if not balance then
+  -- Without a floor one call at a time goes on without any balance; see admit.lua.
+  local hold = redis.call('HGET', P .. 'holds', 'credits')
+  if floor <= 0 and hold and cjson.decode(hold).unread then released = release_credits('enough', now) end
+else
   local left = balance - (credits_number('reserved') or 0) - (credits_number('uncertain') or 0)
-  local floor = tonumber(redis.call('HGET', P .. 'policy', 'floor') or nil) or a.floor
   local resume = tonumber(redis.call('HGET', P .. 'policy', 'resume') or nil) or a.resume
   local hold = redis.call('HGET', P .. 'holds', 'credits')
   if hold then

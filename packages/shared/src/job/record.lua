@@ -54,7 +54,8 @@ local open = state[1] == 'queued' or state[1] == 'processing'
 -- An image is taken also when its call was given up for lost, as long as no other call is in flight.
 local ours = open and (a.call == nil and state[3] == '' or a.call == state[3] or a.status == 'succeeded' and state[3] == '')
 
-local trial, charge
+local trial, charge, charged_at
+local images = ours and a.status == 'succeeded' and 1 or 0
 local account = state[4]
 if a.call then
   local seq = credits_number('seq') or 0
@@ -62,7 +63,7 @@ if a.call then
   trial = entry and cjson.decode(entry).trial
   entry = entry or redis.call('HGET', P .. 'uncertain', a.call)
   account = account or entry and cjson.decode(entry).account
-  charge = settle(a.call, a.settlement, now)
+  charge, charged_at = settle(a.call, a.settlement, now)
   if charge then
     if a.reading then take_reading(a.reading, seq, now, 'header') end
     if a.incident then count_incidents(1, a.trial_ms, now, a.incident == 'light' and LIGHT or GRAVE) end
@@ -75,7 +76,7 @@ if a.call then
     -- Where a row has ended without this call, its image was found in the store, with what it cost.
     if batch and (state[1] or not a.adopt) then charge_batch(batch, charge) end
   end
-  book(account, batch, charge or 0, ours and a.status == 'succeeded' and 1 or 0, now)
+  book(account, batch, charge or 0, images, now, charged_at)
   if a.status == 'succeeded' and (charge or ours) then
     redis.call('HSET', P .. 'credits', 'streak', 0)
     local model = 'model:' .. (state[5] or '')
@@ -86,6 +87,9 @@ if a.call then
     if credits_hold and cjson.decode(credits_hold).trial_at then release_credits('rendered', now) end
   end
   turn(now)
+else
+  -- Its image was found.
+  book(account, batch, 0, images, now)
 end
 
 if not state[1] then return cjson.encode({ status = 'gone', late = true }) end
@@ -95,6 +99,7 @@ if not ours then
   local given_up = state[1] == 'failed' or state[1] == 'canceled' or state[1] == 'expired'
   if given_up and a.output and a.status == 'succeeded' and (redis.call('HGET', job, 'output') or '[]') == '[]' then
     redis.call('HSET', job, 'output', a.output)
+    book(account, batch, 0, 1, now)
   end
   return cjson.encode({ status = state[1], late = true })
 end

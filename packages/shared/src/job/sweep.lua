@@ -35,7 +35,7 @@ for i = 1, #calls, 2 do
     -- Nobody came to be charged for it.
     if not entry.charged then
       release_of_budgets(entry)
-      book(entry.account, nil, entry.estimate, 0, now)
+      book(entry.account, batch, entry.estimate, 0, now)
     end
     redis.call('HDEL', P .. 'uncertain', calls[i])
   end
