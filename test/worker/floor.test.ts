@@ -109,3 +109,29 @@ describe('at rest', () => {
     expect(uncertainCalls[0]?.resolved).toBe(false);
   });
 });
+
+describe('where headers alone tell the balance', () => {
+  test('a top-up is noticed without a floor: the upstream itself is asked by one call at times', async () => {
+    await using rig = await createRig({ simulator: { balance: 3.5 * PRICE } });
+    await rig.upstream.fault({ match: { endpoint: 'credits' }, effect: { kind: 'status', status: 404 } });
+    const ids = await rig.submit(prompts(6), { width: 1024, height: 1024 });
+    await untilHeld(rig);
+    expect((await rig.upstream.ledger()).billed_count).toBe(3);
+    await rig.upstream.topUp(1);
+    const jobs = await rig.ended(ids);
+    expect(jobs.every((job) => job.status === 'succeeded' && job.attempts === 1)).toBe(true);
+  });
+
+  test('a floor holds all, and work goes on one call at a time once it is given up', async () => {
+    await using rig = await createRig({ settings: { CREDIT_FLOOR: '1' } });
+    await rig.upstream.fault({ match: { endpoint: 'credits' }, effect: { kind: 'status', status: 404 } });
+    const ids = await rig.submit(prompts(3));
+    await untilHeld(rig);
+    await rig.ledger.applyDecision({
+      ...{ seq: 1, at: 0, by: 'default', action: 'set', changes: [], budgets: {} },
+      limits: { floor: { value: 0, over: 1_000_000_000 } },
+    });
+    const jobs = await rig.ended(ids);
+    expect(jobs.every((job) => job.status === 'succeeded')).toBe(true);
+  });
+});
