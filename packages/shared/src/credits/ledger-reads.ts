@@ -22,6 +22,8 @@ export interface UncertainCall {
   readonly billableUntil: number;
   /** `net` of the {@link Reconciliation} when it was found out; undefined where the balance was not exact before. */
   readonly balanceNet: Nanocredits | undefined;
+  /** The same when the balance was exact for the first time after it could no longer be billed; undefined until then. */
+  readonly balanceNetThen: Nanocredits | undefined;
 }
 
 /** A value that decides about calls: what holds, and what the workers' setting says. */
@@ -244,6 +246,7 @@ function readUncertain(call: string, text: string): UncertainCall {
     estimate: number;
     resolved?: boolean;
     net?: number;
+    net_then?: number;
   };
   return {
     call,
@@ -257,6 +260,7 @@ function readUncertain(call: string, text: string): UncertainCall {
     resolved: entry.resolved === true,
     billableUntil: entry.resolve_after,
     balanceNet: entry.net,
+    balanceNetThen: entry.net_then,
   };
 }
 

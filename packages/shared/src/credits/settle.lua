@@ -128,7 +128,7 @@ local function take_reading(reading, seq_before_settling, now, by)
       redis.call('HINCRBY', P .. 'credits', 'uncertain', -entry.estimate)
     end
     local first = compared and entry.resolved and not entry.compared
-    if first then entry.compared = compared end
+    if first then entry.compared, entry.net_then = compared, compared == 'missed' and (credits_number('net') or 0) or nil end
     if resolves or first then redis.call('HSET', P .. 'uncertain', all[i], cjson.encode(entry)) end
   end
 end
