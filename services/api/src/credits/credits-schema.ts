@@ -49,6 +49,7 @@ const UncertainCallSchema = Type.Object({
   started_at: Time,
   found_at: Time,
   how: Type.String(),
+  billable_until: Type.String({ format: 'date-time', description: 'Until then it could be billed.' }),
   estimate: Credits,
   resolved: Type.Boolean({ description: 'A later balance holds what the call cost.' }),
   balance_since: Type.Union([

@@ -32,7 +32,7 @@ export async function readCredits(
   const now = clock.now();
   const [state, entries] = await Promise.all([
     ledger.snapshot(now),
-    ledger.books({ fromHour: firstHour(now), toHour: Math.floor(now / HOUR_MS) }),
+    ledger.books({ fromHour: firstHour(now), toHour: Math.floor(now / HOUR_MS) + 1 }),
   ]);
   const own = new Set<string>();
   const alone = isAlone(config);

@@ -19,14 +19,14 @@ export const SpendQuery = Type.Object(
 );
 
 /**
- * The hours (since 1970, first and last) that a query asks for; begun ones count as whole. What is left out: `to` is
+ * The hours (since 1970; from the first to before the last) that a query asks for; begun ones count as whole. What is left out: `to` is
  * now, `from` a day before `to`.
  * @throws {ProblemError} `invalid_request`
  */
 export function readSpendRange(
   query: { readonly from?: string; readonly to?: string },
   now: number,
-): readonly [first: number, last: number] {
+): readonly [from: number, to: number] {
   const problems: PartProblem[] = [];
   const read = (name: 'from' | 'to', otherwise: () => number): number => {
     const text = query[name];
@@ -50,7 +50,7 @@ export function readSpendRange(
       detail: `from must be ${BOOKS_DAYS} days before to at most: the books are kept for so long.`,
     });
   if (problems.length > 0) throw invalidRequest(problems);
-  return [Math.floor(from / HOUR_MS), Math.ceil(to / HOUR_MS) - 1];
+  return [Math.floor(from / HOUR_MS), Math.ceil(to / HOUR_MS)];
 }
 
 /** Whether the day is one: 30 February is not, though it is parsed. */

@@ -37,7 +37,7 @@ type Row = SpendView['rows'][number];
 
 /**
  * Adds the books up: by hour in their order, otherwise the dearest first.
- * @param hours since 1970, both included. @param mayShow whether the caller may know of the batches of an account.
+ * @param hours since 1970, from the first to before the last. @param mayShow whether the caller may know of the batches of an account.
  */
 export function reportSpend(
   entries: readonly BookEntry[],
@@ -60,7 +60,7 @@ export function reportSpend(
   return {
     object: 'spend',
     from: hourBegin(hours[0]),
-    to: hourBegin(hours[1] + 1),
+    to: hourBegin(hours[1]),
     by,
     rows: sorted.map((row) => ({ ...row.names, credits: toCredits(row.nano), images: row.images })),
     total: { credits: toCredits(nano), images },

@@ -27,6 +27,7 @@ export function viewUncertain(state: CreditState, showJob: (job: string) => bool
       started_at: time(call.startedAt),
       found_at: time(call.at),
       how: call.how,
+      billable_until: time(call.billableUntil),
       estimate: toCredits(call.estimate),
       resolved: call.resolved,
       balance_since:
