@@ -10,6 +10,7 @@ for _, note in ipairs(a.calls) do
   entry.charged, entry.of_batch, entry.of_key, entry.net = true, nil, nil, nil
   -- Every balance that is read from now on holds already what such a call has cost.
   entry.resolved = entry.resolve_after <= redis_now()
+  entry.compared, entry.net_then = entry.resolved and 'unseen' or nil, nil
   if redis.call('HSETNX', P .. 'uncertain', note.call, cjson.encode(entry)) == 1 then
     if not entry.resolved then redis.call('HINCRBY', P .. 'credits', 'uncertain', entry.estimate) end
     restored = restored + 1
