@@ -1,6 +1,5 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { HOLD_REASONS } from '@renderyard/shared/credits/hold';
 import { expect, test } from 'vitest';
 
 const root = join(import.meta.dirname, '../..');
@@ -14,8 +13,4 @@ test('the endings in the docs are those of the code', async () => {
   const code = await readFile(join(root, 'services/worker/src/render/ending.ts'), 'utf8');
   const kinds = [...code.matchAll(/kind: '([a-z]+)'/g)].map(([, kind]) => kind);
   expect(firstColumn('Endings of a run').sort()).toEqual(kinds.sort());
-});
-
-test('the holds in the docs are those of the code', () => {
-  expect(firstColumn('Holds').sort()).toEqual([...HOLD_REASONS].sort());
 });
