@@ -1,6 +1,10 @@
 import { readdir, rename } from 'node:fs/promises';
 import { join } from 'node:path';
+import { set } from '@renderyard/api/credits/credit-changes';
+import { decideCredits } from '@renderyard/api/credits/decide-credits';
+import { systemClock } from '@renderyard/shared/clock';
 import { createCreditDecisions } from '@renderyard/shared/credits/credit-decisions';
+import { createLogger } from '@renderyard/shared/logger';
 import { openStore } from '@renderyard/shared/store/open-store';
 import { describe, expect, test } from 'vitest';
 import { startRedisInstance } from '../support/redis-instance.ts';
@@ -109,6 +113,49 @@ describe('a PATCH', () => {
     expect(json).toMatchObject({ floor: 1, low: 4, resume: 6, keys: [{ day: { budget: 1 } }, { day: { budget: 2 } }] });
     expect((await changes(api)).map(({ seq }: { seq: number }) => seq)).toEqual([5, 4, 3, 2, 1]);
     expect(audits(api)).toHaveLength(5);
+  });
+
+  test('of two the later one is made of the earlier one, wherever that comes between', async () => {
+    await using api = await openApi({ env: KEYS });
+    const store = openStore({ ...api.config, publicUrl: api.url, signingKey: new Uint8Array(32) });
+    const decisions = createCreditDecisions({ store });
+    const others = [{ low: 4 }, { resume: 6 }, { budgets: { bob: { day: 2 } } }];
+    // Somebody else is quicker between each two steps of ours.
+    const other = async () => {
+      const body = others.shift();
+      if (body !== undefined) await patch(api, body, bob);
+    };
+    const deps = {
+      ledger: {
+        ...api.ledger,
+        snapshot: async (now: number) => {
+          const state = await api.ledger.snapshot(now);
+          await other();
+          return state;
+        },
+      },
+      decisions: {
+        ...decisions,
+        last: async () => {
+          const last = await decisions.last();
+          await other();
+          return last;
+        },
+      },
+      ...{
+        feedQueue: async () => undefined,
+        config: api.config,
+        clock: systemClock,
+        logger: createLogger({ service: 'test', level: 'fatal' }),
+      },
+    };
+    await decideCredits(deps, 'ann', set({ limits: { floor: 1_000_000_000 }, budgets: new Map() }));
+    await store.close();
+    expect((await api.get('/v1/credits', ann)).json).toMatchObject({
+      ...{ floor: 1, low: 4, resume: 6 },
+      keys: [{ name: 'ann' }, { name: 'bob', day: { budget: 2 } }],
+    });
+    expect((await changes(api)).map(({ seq }: { seq: number }) => seq)).toEqual([4, 3, 2, 1]);
   });
 
   test('that sets one value anew, twice at once, ends with one of the two, in the store as in Redis', async () => {

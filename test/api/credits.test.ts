@@ -121,6 +121,38 @@ test("dropping the backlog cancels the account's queued jobs and nobody else's",
   expect(await api.queue.has({ job: other.id, generation: 1 })).toBe(true);
 });
 
+test("dropping the backlog cancels the account's batches that have not ended, and nobody else's", async () => {
+  await using api = await openBatchApi({
+    env: { RENDERYARD_API_KEYS: 'ann:secret-of-ann-1234,bob:secret-of-bob-1234' },
+  });
+  const [ann, bob] = [{ authorization: 'Bearer secret-of-ann-1234' }, { authorization: 'Bearer secret-of-bob-1234' }];
+  const make = async (headers: Record<string, string>) => (await api.make(undefined, { headers })).id as string;
+  const [running, paused, ended, canceled] = [await make(ann), await make(ann), await make(ann), await make(ann)];
+  const other = await make(bob);
+  await api.post(`/v1/batches/${paused}/pause`, undefined, ann);
+  await api.end(ended);
+  await api.post(`/v1/batches/${canceled}/cancel`, undefined, ann);
+  await api.post('/v1/credits/hold', { detail: 'Stop.' }, ann);
+  await api.submit(undefined, ann);
+  const resumed = await api.post('/v1/credits/resume', { backlog: 'drop' }, ann);
+  expect(resumed).toMatchObject({ status: 200, json: { holds: [], dropped: 1, dropped_batches: 2 } });
+  const statusOf = async (id: string, headers: Record<string, string>) =>
+    (await api.get(`/v1/batches/${id}`, headers)).json.status;
+  for (const id of [running, paused]) {
+    expect(await statusOf(id, ann)).toBe('canceling');
+    expect(await api.files.readDecision(id)).toMatchObject({ status: 'canceled', by: 'ann', action: 'cancel' });
+  }
+  expect([await statusOf(ended, ann), await statusOf(other, bob)]).toEqual(['completed', 'running']);
+  const [last] = (await api.get('/v1/credits/changes', ann)).json.data;
+  expect(last.changes).toEqual([
+    { what: 'hold', from: 'Stop.', to: null },
+    { what: 'backlog', from: null, to: { jobs: 1, batches: 2 } },
+  ]);
+  const again = await api.post('/v1/credits/resume', { backlog: 'drop' }, ann);
+  expect(again.json).toMatchObject({ dropped: 0, dropped_batches: 0 });
+  expect((await api.get('/v1/credits/changes', ann)).json.data).toHaveLength(2);
+});
+
 test.each([
   ['hold', { detail: '' }, '/detail'],
   ['hold', { detail: 'x'.repeat(501) }, '/detail'],

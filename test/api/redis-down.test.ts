@@ -18,6 +18,10 @@ async function expectUnavailable(api: Api): Promise<void> {
     () => api.get('/v1/jobs'),
     () => api.get('/v1/credits'),
     () => api.post('/v1/credits/hold', {}),
+    () => api.post('/v1/credits/resume', {}),
+    () => api.get('/v1/credits/spend'),
+    () => api.get('/v1/credits/events'),
+    () => api.call('PATCH', '/v1/credits', { headers: { 'content-type': 'application/json' }, body: '{"floor":1}' }),
   ];
   await Promise.all(
     asks.map(async (ask) => {

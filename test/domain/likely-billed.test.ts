@@ -14,10 +14,13 @@ const call = (name: string, known: Partial<UncertainCall> = {}): UncertainCall =
     how: 'timeout',
     billableUntil: 3,
   },
-  ...{ estimate: 20, resolved: true, balanceNet: 0 },
+  ...{ estimate: 20, resolved: true, balanceNet: 0, balanceNetThen: undefined },
   ...known,
 });
-const judge = (net: number, ...calls: UncertainCall[]) => [...likelyBilled(calls, net).values()];
+/** Judges calls that could be billed no more when so much had gone, unless they say otherwise. */
+const judge = (net: number, ...calls: UncertainCall[]) => [
+  ...likelyBilled(calls.map((each) => ({ ...each, balanceNetThen: each.balanceNetThen ?? net }))).values(),
+];
 
 test.each([
   [0, 'not_billed'],
@@ -38,6 +41,21 @@ test.each([
 test('nothing is said of a call that may be billed still, or that was found out in a Redis that is gone', () => {
   expect(judge(20, call('a', { resolved: false }))).toEqual(['unknown']);
   expect(judge(20, call('a', { balanceNet: undefined }))).toEqual(['unknown']);
+  expect([...likelyBilled([call('a')]).values()]).toEqual(['unknown']);
+});
+
+test('what went when it could be billed no more says nothing of a call', () => {
+  expect(judge(20, call('a', { balanceNetThen: 0 }), call('b', { balanceNet: 20 }))).toEqual([
+    'not_billed',
+    'not_billed',
+  ]);
+  expect(judge(900, call('a', { balanceNetThen: 20 }))).toEqual(['billed']);
+});
+
+test('of two calls that ended at different readings, one is not told for the other', () => {
+  const [first, second] = [call('a', { balanceNetThen: 20 }), call('b', { balanceNetThen: 40 })];
+  expect(judge(0, first, second)).toEqual(['unknown', 'billed']);
+  expect(judge(0, first, { ...second, balanceNetThen: 20 })).toEqual(['unknown', 'unknown']);
 });
 
 test('calls between the same two readings are billed together, not billed together, or unknown', () => {

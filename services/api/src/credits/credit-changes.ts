@@ -76,10 +76,14 @@ export function resume(dropped?: Dropped): CreditChange {
     const tried = holds.filter(isTriedByHand).map(({ name }) => name);
     const changes: AuditChange[] = [];
     if (operator !== undefined) changes.push({ what: 'hold', from: operator.detail, to: null });
-    if (dropped !== undefined) changes.push(droppedChange(dropped));
+    if (dropped !== undefined && isSome(dropped)) changes.push(droppedChange(dropped));
     if (tried.length > 0) changes.push({ what: 'tried', from: null, to: tried });
     return changes.length === 0 ? undefined : { action: 'resume', changes, terms };
   };
+}
+
+export function isSome({ jobs, batches }: Dropped): boolean {
+  return jobs + batches > 0;
 }
 
 export function droppedChange({ jobs, batches }: Dropped): AuditChange {

@@ -56,9 +56,11 @@ const UncertainCallSchema = Type.Object({
     Type.Object({
       unexplained: Type.Number({
         description:
-          'What went from the balance since, beyond what is known to be spent; below 0 where more was added.',
+          'What went from the balance until it could be billed no more, beyond what is known to be spent; below 0 where more was added.',
       }),
-      read_at: OptionalTime,
+      read_at: Type.Union([Time, Type.Null()], {
+        description: 'When the balance was read last with nothing in flight.',
+      }),
     }),
     Type.Null(),
   ]),

@@ -33,9 +33,12 @@ const MOST_TRIES = 10;
 export async function decideCredits(deps: DecideCreditsDeps, by: string, change: CreditChange): Promise<void> {
   const { decisions, ledger, config, clock } = deps;
   for (let tries = 0; tries < MOST_TRIES; tries++) {
-    const last = await decisions.last();
     const now = clock.now();
     let state = await ledger.snapshot(now);
+    // A Redis that was used with another store may know of later decisions than the store does. It is read first: of
+    // decisions that are made meanwhile the store knows sooner.
+    const inForceBefore = state.decision;
+    const last = await decisions.last();
     // What was decided by somebody who did not get to the second step comes first.
     if (last !== undefined && state.decision < last.seq) {
       await ledger.applyDecision(last);
@@ -46,8 +49,7 @@ export async function decideCredits(deps: DecideCreditsDeps, by: string, change:
     const outcome = change({ terms: creditTermsOf(last, settings), settings, holds: state.holds, now });
     if (outcome === undefined) return;
     const { terms, action, changes } = outcome;
-    // A Redis that was used with another store may know of later decisions.
-    const seq = Math.max(last?.seq ?? 0, state.decision) + 1;
+    const seq = Math.max(last?.seq ?? 0, inForceBefore) + 1;
     const decision: CreditDecision = { seq, at: now, by, action, changes, ...terms };
     if (!(await decisions.write(decision))) continue;
     logAudit(deps.logger, { by, action, changes });

@@ -5,13 +5,13 @@ import type { UncertainCall } from '@renderyard/shared/credits/ledger-reads';
 export type Likely = 'billed' | 'not_billed' | 'unknown';
 
 /**
- * Compares what went from the balance unexplained, since each call was found out to be uncertain, with what the call
- * would have cost. Calls that were found out between the same two exact readings are judged together. Whatever else
- * went meanwhile (another spender, other such calls, a top-up) makes it unknown, rather than wrong by much.
- * @param net `net` of the reconciliation, now.
+ * Compares what went from the balance unexplained, from when each call was found out to be uncertain until it could be
+ * billed no more, with what the call would have cost. Calls that were found out between the same two exact readings are
+ * judged together. Whatever else went meanwhile (another spender, other such calls, a top-up) makes it unknown in most
+ * cases, rather than wrong.
  * @returns by id of the call.
  */
-export function likelyBilled(calls: readonly UncertainCall[], net: Nanocredits): ReadonlyMap<string, Likely> {
+export function likelyBilled(calls: readonly UncertainCall[]): ReadonlyMap<string, Likely> {
   const groups = new Map<Nanocredits, UncertainCall[]>();
   for (const call of calls) {
     if (call.balanceNet === undefined) continue;
@@ -21,14 +21,14 @@ export function likelyBilled(calls: readonly UncertainCall[], net: Nanocredits):
   }
   return new Map(
     calls.map((call) => {
-      // Until a balance was read when it could no longer be billed, nothing is said.
-      if (!call.resolved || call.balanceNet === undefined) return [call.call, 'unknown'];
-      return [call.call, judge(call, groups.get(call.balanceNet) ?? [], net - call.balanceNet)];
+      const { balanceNet, balanceNetThen, resolved } = call;
+      if (!resolved || balanceNet === undefined || balanceNetThen === undefined) return [call.call, 'unknown'];
+      return [call.call, judge(call, groups.get(balanceNet) ?? [], balanceNetThen - balanceNet)];
     }),
   );
 }
 
-/** @param gone what went unexplained since; negative where more came. */
+/** @param gone what went unexplained; negative where more came. */
 function judge(call: UncertainCall, group: readonly UncertainCall[], gone: Nanocredits): Likely {
   if (Math.abs(gone) < call.estimate / 2) return 'not_billed';
   const sum = group.reduce((total, { estimate }) => total + estimate, 0);

@@ -1,7 +1,7 @@
 import type { Store } from '@renderyard/shared/store/store';
 import { logAudit } from '../audit-log.ts';
 import { asDecided } from '../errors/decided-problem.ts';
-import { type Dropped, droppedChange, resume } from './credit-changes.ts';
+import { type Dropped, droppedChange, isSome, resume } from './credit-changes.ts';
 import { type DecideCreditsDeps, decideCredits } from './decide-credits.ts';
 import { type DropBatchesDeps, dropBatches } from './drop-batches.ts';
 import { type DropJobsDeps, dropJobs } from './drop-jobs.ts';
@@ -25,8 +25,8 @@ export async function resumeWork(deps: ResumeDeps, account: string, backlog: 'ru
   try {
     await decideCredits(deps, account, resume(dropped));
   } catch (error) {
-    if (dropped !== undefined)
-      logAudit(deps.logger, { by: account, action: 'drop', changes: [droppedChange(dropped)] });
+    if (dropped !== undefined && isSome(dropped))
+      logAudit(deps.logger, { by: account, action: 'resume', changes: [droppedChange(dropped)] });
     throw error;
   }
   try {

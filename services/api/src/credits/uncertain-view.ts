@@ -16,7 +16,7 @@ export function latestCalls({ uncertainCalls }: Pick<CreditState, 'uncertainCall
 /** @param showJob whether the caller may know of a job. */
 export function viewUncertain(state: CreditState, showJob: (job: string) => boolean): CreditsView['uncertain'] {
   const { net, last } = state.reconciliation;
-  const likely = likelyBilled(state.uncertainCalls, net);
+  const likely = likelyBilled(state.uncertainCalls);
   return {
     count: state.uncertainCalls.length,
     credits: toCredits(state.uncertain),
@@ -34,7 +34,7 @@ export function viewUncertain(state: CreditState, showJob: (job: string) => bool
         call.balanceNet === undefined
           ? null
           : {
-              unexplained: toCredits(net - call.balanceNet),
+              unexplained: toCredits((call.balanceNetThen ?? net) - call.balanceNet),
               read_at: last !== undefined && last.at > call.at ? time(last.at) : null,
             },
       likely: likely.get(call.call) ?? 'unknown',
