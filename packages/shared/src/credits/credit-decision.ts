@@ -23,7 +23,7 @@ export interface KeyBudget {
  * an object of its own in the store, created and never replaced; the one with the highest `seq` holds.
  */
 export interface CreditDecision {
-  /** From 1, without gaps. */
+  /** From 1; each is higher than the one before. */
   readonly seq: number;
   /** Milliseconds since 1970. */
   readonly at: number;

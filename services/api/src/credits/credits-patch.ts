@@ -77,7 +77,7 @@ export function readCreditsPatch(body: unknown, keys: readonly string[]): Credit
   return { limits, budgets };
 }
 
-/** The members of an object; empty where it is none, or `{ name: undefined }`-free where some are not known. */
+/** The members of an object, none where the value is no object. @param known names that it may have; left out: any. */
 function readFields(
   value: unknown,
   { at, known, what }: { readonly at: string; readonly known?: readonly string[]; readonly what: string },
