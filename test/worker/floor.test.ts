@@ -89,6 +89,24 @@ describe('the floor', () => {
   });
 });
 
+describe('where answers do not tell the balance', () => {
+  test('it is asked for while work goes on, so that another spender is seen long before the next probe', async () => {
+    await using rig = await createRig({
+      simulator: { balance: 2, latencyMs: 50 },
+      settings: { CREDIT_FLOOR: '1', SEGMIND_CONCURRENCY: '2', CREDIT_PROBE_MS: '600000' },
+    });
+    await rig.upstream.fault({
+      match: { endpoint: 'render' },
+      effect: { kind: 'none', headers: { 'x-remaining-credits': null } },
+    });
+    await rig.submit(prompts(600));
+    await rig.until('some are rendered', async () => (await rig.upstream.ledger()).billed_count > 4);
+    await rig.upstream.spend(1);
+    await untilHeld(rig);
+    expect((await rig.upstream.ledger()).billed_count).toBeLessThan(500);
+  });
+});
+
 describe('at rest', () => {
   test('the balance is read again, so that the books agree with the upstream to the last digit', async () => {
     await using rig = await createRig({ workers: 2, simulator: { latencyMs: 20, latencyP95Ms: 80 } });

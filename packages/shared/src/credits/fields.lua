@@ -6,7 +6,7 @@
 --   seq         settlements and exact readings so far: a reading is quiet when seq did not move between its request's
 --               start and its arrival
 --   probed_seq  seq when the balance was asked for last. doubt: what was believed then (a time) is to be read anew before
---               the next call. ask: it is to be read soon, see resume.lua
+--               the next call. ask: it is to be read soon, see resume.lua. untold: calls billed since anything told the balance
 --   exact_*     the last exact reading, and net, unexplained, added: see reconcile.lua
 --   state       see states.lua; drain, drain_at: an image of this estimate waits until calls in flight have ended
 local function credits_number(field)

@@ -190,14 +190,17 @@ export function createLedger({
     /**
      * Whether asking for the balance would teach something. With no call in flight, something exact: it was never asked
      * for, is doubted, or something was settled since (`settled`), or calls are uncertain (`uncertain`). With calls in
-     * flight, what others have spent (`working`).
+     * flight, what others have spent: nothing else tells it, for answers came without the balance (`untold`), or it may
+     * be hidden (`working`).
      */
-    async unread(): Promise<'settled' | 'uncertain' | 'working' | undefined> {
-      const [inFlight, [seq, probed, uncertain, doubt]] = await Promise.all([
+    async unread(): Promise<'settled' | 'uncertain' | 'untold' | 'working' | undefined> {
+      const [inFlight, [seq, probed, uncertain, doubt, untold]] = await Promise.all([
         redis.zcard(`${prefix}slots`),
-        redis.hmget(`${prefix}credits`, 'seq', 'probed_seq', 'uncertain', 'doubt') as Promise<(string | null)[]>,
+        redis.hmget(`${prefix}credits`, 'seq', 'probed_seq', 'uncertain', 'doubt', 'untold') as Promise<
+          (string | null)[]
+        >,
       ]);
-      if (inFlight > 0) return 'working';
+      if (inFlight > 0) return untold === null ? 'working' : 'untold';
       if ((seq ?? '0') !== probed || doubt !== null) return 'settled';
       return Number(uncertain ?? 0) > 0 ? 'uncertain' : undefined;
     },

@@ -107,6 +107,7 @@ local function take_reading(reading, seq_before_settling, now, by)
   local value = reading.value
   if by == 'header' and not header_only then value = header_as_balance(value) end
   local exact = quiet and (by == 'call' or header_only)
+  redis.call('HDEL', P .. 'credits', 'untold')
   -- A first balance must be exact: what was settled before it came was taken off nothing.
   if not exact and not credits_number('balance') then return end
   redis.call('HSET', P .. 'credits', 'balance', balance_after(credits_number('balance'), value, exact), 'read_at', now)

@@ -65,7 +65,8 @@ if a.call then
   account = account or entry and cjson.decode(entry).account
   charge, charged_at = settle(a.call, a.settlement, now)
   if charge then
-    if a.reading then take_reading(a.reading, seq, now, 'header') end
+    if a.reading then take_reading(a.reading, seq, now, 'header')
+    elseif a.settlement.kind == 'spent' then redis.call('HINCRBY', P .. 'credits', 'untold', 1) end
     if a.incident then count_incidents(1, a.trial_ms, now, a.incident == 'light' and LIGHT or GRAVE) end
   elseif ours and a.settlement.kind == 'spent' and a.settlement.cost and redis.call('EXISTS', P .. 'late:' .. a.call) == 0 then
     -- Redis lost the beginning of this call; what it cost is counted all the same.
