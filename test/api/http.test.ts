@@ -146,7 +146,7 @@ test('a body at the limits of every parameter fits', async () => {
 
 test.each([
   ['PUT', '/v1/jobs', 405, 'POST, GET, HEAD'],
-  ['DELETE', '/v1/credits', 405, 'GET, HEAD'],
+  ['DELETE', '/v1/credits', 405, 'GET, HEAD, PATCH'],
   ['GET', '/v1/credits/hold', 405, 'POST'],
   ['POST', '/', 405, 'GET, HEAD'],
   ['GET', '/v1/nothing', 404, null],
