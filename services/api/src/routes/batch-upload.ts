@@ -91,7 +91,8 @@ async function submit(deps: BatchUploadDeps, request: FastifyRequest, reply: Fas
       read,
       tell: (content) => tellContent(request, content),
     });
-    if (submitted.kind === 'dry_run') return reply.code(200).send(await deps.viewer.viewDryRun(submitted.upload, request.account));
+    if (submitted.kind === 'dry_run')
+      return reply.code(200).send(await deps.viewer.viewDryRun(submitted.upload, request.account));
     const view = await deps.viewer.viewAccepted(submitted.batch, deps.finder);
     return reply.code(202).header('location', view.urls.self).send(view);
   } catch (error) {
