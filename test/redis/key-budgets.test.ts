@@ -37,7 +37,7 @@ async function openKey(budget: KeyBudget) {
     },
   };
 }
-const parked = (bench: BatchBench) => bench.redis.zcard(`${bench.prefix}parked:${HOLD}`);
+const parked = (bench: Pick<BatchBench, 'redis' | 'prefix'>) => bench.redis.zcard(`${bench.prefix}parked:${HOLD}`);
 
 describe('a budget of a key', () => {
   it('in all is spent to the last image that fits; then its jobs are held, until it is raised', async () => {

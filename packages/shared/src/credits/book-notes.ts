@@ -54,10 +54,7 @@ export async function restoreBooks(
 
 function parseBooks(text: string): NotedBooks {
   const books = JSON.parse(text) as NotedBooks;
-  const amounts = [
-    ...Object.values(books.keys),
-    ...Object.values(books.hours).flatMap((entries) => Object.values(entries).map(Number)),
-  ];
-  if (!amounts.every(Number.isSafeInteger)) throw new TypeError('These are no books.');
+  const amounts = [books.keys, ...Object.values(books.hours)].flatMap((entries) => Object.values(entries));
+  if (!amounts.every((amount) => /^-?\d{1,16}$/.test(amount))) throw new TypeError('These are no books.');
   return books;
 }

@@ -104,7 +104,7 @@ export interface NotedBooks {
   readonly upstream?: string;
   /** Hours since 1970 → entries, as books.lua keeps them. */
   readonly hours: Readonly<Record<string, Readonly<Record<string, string>>>>;
-  readonly keys: Readonly<Record<string, Nanocredits>>;
+  readonly keys: Readonly<Record<string, string>>;
 }
 
 /** So many days of books are kept. */

@@ -14,9 +14,9 @@ local function reconcile(read, now)
   if not last[1] then return false end
   local spent_since = spent - last[2]
   local difference = last[1] - spent_since - read
-  local comparison = cjson.encode({
-    from = tonumber(last[3]), at = now, before = tonumber(last[1]), spent = spent_since, read = read, difference = difference,
-  })
+  -- Not by cjson, which keeps 14 digits.
+  local comparison = string.format('{"from":%s,"at":%.0f,"before":%s,"spent":%.0f,"read":%.0f,"difference":%.0f}',
+    last[3], now, last[1], spent_since, read, difference)
   redis.call('HSET', P .. 'credits', 'reconciled', comparison)
   if difference == 0 then return true end
   redis.call('HINCRBY', P .. 'credits', 'net', difference)

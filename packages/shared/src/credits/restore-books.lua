@@ -29,7 +29,7 @@ for account, total in pairs(a.keys) do
   local key = P .. 'key:' .. account
   redis.call('SADD', P .. 'keys', account)
   local known = key_today(account, now)
-  if total > known.total then redis.call('HSET', key, 'total', total) end
+  if tonumber(total) > known.total then redis.call('HSET', key, 'total', total) end
   if (today[account] or 0) > known.day then redis.call('HSET', key, 'day_spent', today[account]) end
 end
 return cjson.encode({})

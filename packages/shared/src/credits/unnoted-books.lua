@@ -6,7 +6,8 @@
 local days = {}
 local keys = {}
 for _, account in ipairs(redis.call('SMEMBERS', P .. 'keys')) do
-  keys[account] = tonumber(redis.call('HGET', P .. 'key:' .. account, 'total') or 0)
+  -- As a text: as a number it would lose its last digits from 100,000 credits on.
+  keys[account] = redis.call('HGET', P .. 'key:' .. account, 'total') or '0'
 end
 for day, changes in pairs(hash(P .. 'unnoted-days') or {}) do
   local hours = {}
