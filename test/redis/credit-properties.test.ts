@@ -27,8 +27,8 @@ function createTally(runs: number) {
 }
 
 const SUITES = [
-  { what: 'one at a time', together: false, noisy: false, runs: 80 },
-  { what: 'one at a time, at costs that were not expected', together: false, noisy: true, runs: 60 },
+  { what: 'one at a time', together: false, noisy: false, runs: 50 },
+  { what: 'one at a time, at costs that were not expected', together: false, noisy: true, runs: 40 },
   { what: 'at once', together: true, noisy: false, runs: 120 },
   { what: 'at once, at costs that were not expected', together: true, noisy: true, runs: 80 },
 ] as const;
