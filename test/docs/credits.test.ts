@@ -4,10 +4,10 @@ import { viewReconciliation } from '@renderyard/api/credits/uncertain-view';
 import { BATCH_HOLD_REASONS } from '@renderyard/shared/batch/batch';
 import { SETTINGS } from '@renderyard/shared/config';
 import { nanocredits, toCredits } from '@renderyard/shared/credits/amount';
+import { BOOKS_DAYS } from '@renderyard/shared/credits/credit-books';
 import { CREDIT_TRANSITIONS } from '@renderyard/shared/credits/credit-state';
 import { HOLD_REASONS } from '@renderyard/shared/credits/hold';
 import { LATE_BILLING_MS } from '@renderyard/shared/credits/ledger';
-import { BOOKS_DAYS } from '@renderyard/shared/credits/ledger-reads';
 import { describe, expect, test } from 'vitest';
 import { LIMITS, openBench } from '../redis/bench.ts';
 

@@ -1,5 +1,5 @@
 import { likelyBilled } from '@renderyard/api/credits/likely-billed';
-import type { UncertainCall } from '@renderyard/shared/credits/ledger-reads';
+import type { UncertainCall } from '@renderyard/shared/credits/credit-books';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 

@@ -3,7 +3,8 @@ import type { BatchProgress, Flush } from '@renderyard/shared/batch/batch-states
 import { parseRowJobId, rowJobId } from '@renderyard/shared/batch/row';
 import type { RowResult } from '@renderyard/shared/batch/row-result';
 import { newId } from '@renderyard/shared/ids';
-import type { AdoptedCall, JobEnd, RowEnd, Ticket } from '@renderyard/shared/job/job-store';
+import type { AdoptedCall, JobEnd, RowEnd } from '@renderyard/shared/job/job-end';
+import type { Ticket } from '@renderyard/shared/job/job-store';
 import { type Asking, type Bench, COST, MODEL, openBench, TRIAL_MS } from './bench.ts';
 
 export const FLUSH_LEASE_MS = 10_000;

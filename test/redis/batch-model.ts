@@ -1,5 +1,5 @@
 import { parseRowJobId } from '@renderyard/shared/batch/row';
-import type { RowEnd, Settlement } from '@renderyard/shared/job/job-store';
+import type { RowEnd, Settlement } from '@renderyard/shared/job/job-end';
 import { expect } from 'vitest';
 import { adoptedCall, type BatchBench, ERROR, partOf, previousOf, rowsIn } from './batch-bench.ts';
 import { COST } from './bench.ts';

@@ -1,8 +1,10 @@
 import { randomBytes } from 'node:crypto';
 import { createBatchStates } from '@renderyard/shared/batch/batch-states';
-import { type CallLimits, createLedger, type Grant, type Verdict } from '@renderyard/shared/credits/ledger';
+import type { CallLimits, Grant, Verdict } from '@renderyard/shared/credits/admission';
+import { createLedger } from '@renderyard/shared/credits/ledger';
 import { newId } from '@renderyard/shared/ids';
-import { createJobStore, type JobEnd, type NewJob } from '@renderyard/shared/job/job-store';
+import type { JobEnd } from '@renderyard/shared/job/job-end';
+import { createJobStore, type NewJob } from '@renderyard/shared/job/job-store';
 import { createGeneration } from '@renderyard/shared/redis/generation';
 import { keyPrefix, queuePrefix } from '@renderyard/shared/redis/keys';
 import { Redis } from 'ioredis';

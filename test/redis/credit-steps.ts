@@ -1,5 +1,6 @@
 import { LEASE_MS, type Ledger } from '@renderyard/shared/credits/ledger';
-import type { JobEnd, JobStore, Settlement } from '@renderyard/shared/job/job-store';
+import type { JobEnd, Settlement } from '@renderyard/shared/job/job-end';
+import type { JobStore } from '@renderyard/shared/job/job-store';
 import type { Redis } from 'ioredis';
 import { type Bench, COST, LIMITS, MODEL, TRIAL_MS } from './bench.ts';
 import { BILLABLE_MS, MARGIN_MS, type Sample, type TrueCall, type Truth } from './credit-truth.ts';

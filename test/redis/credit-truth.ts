@@ -1,4 +1,4 @@
-import type { Grant } from '@renderyard/shared/credits/ledger';
+import type { Grant } from '@renderyard/shared/credits/admission';
 import { LIMITS } from './bench.ts';
 
 /** After this long since it was granted a call is billed no more. */

@@ -1,5 +1,6 @@
-import { type Grant, LEASE_MS } from '@renderyard/shared/credits/ledger';
-import type { Settlement } from '@renderyard/shared/job/job-store';
+import type { Grant } from '@renderyard/shared/credits/admission';
+import { LEASE_MS } from '@renderyard/shared/credits/ledger';
+import type { Settlement } from '@renderyard/shared/job/job-end';
 import { type Bench, COST, LIMITS } from './bench.ts';
 
 /** After this long since it was granted a call is billed no more. */

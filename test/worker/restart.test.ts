@@ -22,10 +22,15 @@ describe('a worker that starts', () => {
   test('for another upstream holds what was meant for the old one, and forgets its books', async () => {
     await using rig = await createRig({ workers: 0 });
     const ids = await rig.submit(['a', 'b', 'c']);
-    expect(await rig.ledger.meetUpstream('https://one.example', { floor: 0, low: 0, resume: 0 })).toEqual({ waiting: 0 });
+    expect(await rig.ledger.meetUpstream('https://one.example', { floor: 0, low: 0, resume: 0 })).toEqual({
+      waiting: 0,
+    });
     const begun = await rig.ledger.beginReading();
     await rig.ledger.takeReading(9_000_000_000, begun, { floor: 0, resume: 0, estimate: 1 });
-    expect(await rig.ledger.meetUpstream('https://two.example', { floor: 0, low: 0, resume: 0 })).toEqual({ was: 'https://one.example', waiting: 3 });
+    expect(await rig.ledger.meetUpstream('https://two.example', { floor: 0, low: 0, resume: 0 })).toEqual({
+      was: 'https://one.example',
+      waiting: 3,
+    });
     expect((await rig.ledger.snapshot(Date.now())).balance).toBeUndefined();
     expect((await heldBy(rig, 'operator'))?.detail).toMatch(
       /3 jobs were submitted while the upstream was https:\/\/one/,

@@ -1,5 +1,6 @@
 import { createLedger } from '@renderyard/shared/credits/ledger';
-import { createJobStore, type JobEnd } from '@renderyard/shared/job/job-store';
+import type { JobEnd } from '@renderyard/shared/job/job-end';
+import { createJobStore } from '@renderyard/shared/job/job-store';
 import { createLogger } from '@renderyard/shared/logger';
 import { connectRedis } from '@renderyard/shared/redis/connect';
 import { createGeneration } from '@renderyard/shared/redis/generation';

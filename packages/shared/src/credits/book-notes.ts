@@ -1,6 +1,6 @@
 import type { Store } from '../store/store.ts';
+import { BOOKS_DAYS, type NotedBooks } from './credit-books.ts';
 import type { Ledger } from './ledger.ts';
-import { BOOKS_DAYS, type NotedBooks } from './ledger-reads.ts';
 
 const PREFIX = 'books/';
 const DAY_MS = 86_400_000;

@@ -1,63 +1,14 @@
 import type { Redis } from '../redis/connect.ts';
 import type { Generation } from '../redis/generation.ts';
 import { defineScript } from '../redis/script.ts';
+import type { CallLimits, CallRequest, Grant, LimitSettings, Verdict } from './admission.ts';
 import type { Nanocredits } from './amount.ts';
+import type { NotedBooks } from './credit-books.ts';
 import type { CreditDecision } from './credit-decision.ts';
 import type { CreditEvent } from './credit-state.ts';
 import type { HoldName } from './hold.ts';
-import { createLedgerReads, type NotedBooks, readEvent } from './ledger-reads.ts';
+import { createLedgerReads, readEvent } from './ledger-reads.ts';
 import { paceOf } from './pace.ts';
-
-/** What is fixed for all calls of an installation. */
-export interface CallLimits {
-  /** Credits that are never spent. */
-  readonly floor: Nanocredits;
-  /** Calls in flight over all workers. */
-  readonly slots: number;
-  /** Calls in any minute over all workers. */
-  readonly perMinute: number;
-  /** After this long without an answer a call is given up; 30 s more, and it can no longer be billed. */
-  readonly timeoutMs: number;
-  /** How often a hold is tried. */
-  readonly trialMs: number;
-}
-
-/** What the settings `CREDIT_FLOOR`, `CREDIT_LOW` and `CREDIT_RESUME` say. */
-export interface LimitSettings {
-  readonly floor: Nanocredits;
-  readonly low: Nanocredits;
-  readonly resume: Nanocredits;
-}
-
-/** The question put to {@link Ledger.admit}. */
-export interface CallRequest {
-  readonly job: string;
-  /** Id of the call; asking again with the same id gives the same answer. */
-  readonly call: string;
-  readonly worker: string;
-  readonly model: string;
-  readonly costClass: string;
-  /** Used until a cost of the class was seen. */
-  readonly estimate: Nanocredits;
-}
-
-/** What was granted. `seq` and `startedAt` go back with the reading that the call's answer brings. */
-export interface Grant {
-  readonly verdict: 'go';
-  readonly seq: number;
-  readonly estimate: Nanocredits;
-  readonly startedAt: number;
-}
-
-/** The answer of {@link Ledger.admit}. */
-export type Verdict =
-  | Grant
-  | { readonly verdict: 'wait'; readonly reason: 'slot' | 'pace' | 'drain'; readonly ms: number }
-  | { readonly verdict: 'hold'; readonly name: HoldName; readonly ms: number | undefined }
-  /** The balance must be asked for before anybody can say. */
-  | { readonly verdict: 'probe' }
-  /** The job ended, was canceled, or has a call in flight. */
-  | { readonly verdict: 'gone' };
 
 /** A slot whose worker is silent for this long is free again. Renewed every third of it. */
 export const LEASE_MS = 12_000;

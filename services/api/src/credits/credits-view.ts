@@ -1,7 +1,7 @@
 import { type Nanocredits, toCredits } from '@renderyard/shared/credits/amount';
+import type { BookEntry, CreditState, KeySpending, LimitInForce } from '@renderyard/shared/credits/credit-books';
 import type { CreditLimit } from '@renderyard/shared/credits/credit-decision';
 import { type Hold, holdReason } from '@renderyard/shared/credits/hold';
-import type { BookEntry, CreditState, KeySpending, LimitInForce } from '@renderyard/shared/credits/ledger-reads';
 import type { CreditsView } from './credits-schema.ts';
 import { runwaySeconds, spendingOf } from './spending.ts';
 import { viewReconciliation, viewUncertain } from './uncertain-view.ts';

@@ -1,5 +1,5 @@
 import type { Nanocredits } from '@renderyard/shared/credits/amount';
-import type { UncertainCall } from '@renderyard/shared/credits/ledger-reads';
+import type { UncertainCall } from '@renderyard/shared/credits/credit-books';
 
 /** What the balance suggests of a call whose outcome nobody told: a guess for people, that settles nothing. */
 export type Likely = 'billed' | 'not_billed' | 'unknown';

@@ -1,7 +1,7 @@
 import type { Config } from '@renderyard/shared/config';
 import { nanocredits } from '@renderyard/shared/credits/amount';
+import type { CreditState, LimitInForce } from '@renderyard/shared/credits/credit-books';
 import type { CreditLimit } from '@renderyard/shared/credits/credit-decision';
-import type { CreditState, LimitInForce } from '@renderyard/shared/credits/ledger-reads';
 
 /** The limits as the workers keep them; those of our own settings as long as no worker has told its own. */
 export function limitsInForce(

@@ -1,4 +1,4 @@
-import { BOOKS_DAYS } from '@renderyard/shared/credits/ledger-reads';
+import { BOOKS_DAYS } from '@renderyard/shared/credits/credit-books';
 import { Type } from 'typebox';
 import { invalidRequest, type PartProblem } from '../errors/problem-error.ts';
 import { SPEND_BY } from './spend-report.ts';

@@ -1,5 +1,5 @@
 import { toCredits } from '@renderyard/shared/credits/amount';
-import type { BookEntry } from '@renderyard/shared/credits/ledger-reads';
+import type { BookEntry } from '@renderyard/shared/credits/credit-books';
 import { type Static, Type } from 'typebox';
 import { HOUR_MS } from './spending.ts';
 

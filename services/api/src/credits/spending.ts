@@ -1,5 +1,5 @@
 import type { Nanocredits } from '@renderyard/shared/credits/amount';
-import type { BookEntry } from '@renderyard/shared/credits/ledger-reads';
+import type { BookEntry } from '@renderyard/shared/credits/credit-books';
 
 export const HOUR_MS = 3_600_000;
 const DAY_HOURS = 24;

@@ -1,5 +1,5 @@
 import { toCredits } from '@renderyard/shared/credits/amount';
-import type { Comparison, CreditState, Reconciliation, UncertainCall } from '@renderyard/shared/credits/ledger-reads';
+import type { Comparison, CreditState, Reconciliation, UncertainCall } from '@renderyard/shared/credits/credit-books';
 import type { CreditsView } from './credits-schema.ts';
 import { likelyBilled } from './likely-billed.ts';
 

@@ -1,7 +1,8 @@
 import type { Clock } from '@renderyard/shared/clock';
+import type { LimitSettings } from '@renderyard/shared/credits/admission';
 import { noteBooks } from '@renderyard/shared/credits/book-notes';
 import { type Hold, holdsAll } from '@renderyard/shared/credits/hold';
-import type { Ledger, LimitSettings } from '@renderyard/shared/credits/ledger';
+import type { Ledger } from '@renderyard/shared/credits/ledger';
 import { feed, repairFeed } from '@renderyard/shared/job/feed';
 import type { JobStore } from '@renderyard/shared/job/job-store';
 import type { TicketQueue } from '@renderyard/shared/job/ticket-queue';

@@ -1,7 +1,8 @@
 import type { Clock } from '@renderyard/shared/clock';
+import type { CallLimits, Grant } from '@renderyard/shared/credits/admission';
 import { costClass, estimateCost } from '@renderyard/shared/credits/estimate';
 import { type HoldName, holdsAll } from '@renderyard/shared/credits/hold';
-import type { CallLimits, Grant, Ledger } from '@renderyard/shared/credits/ledger';
+import type { Ledger } from '@renderyard/shared/credits/ledger';
 import type { Job } from '@renderyard/shared/job/job';
 import { costFactors, findModel } from '@renderyard/shared/model/model';
 import type { Prober } from '../credits/prober.ts';

@@ -1,6 +1,6 @@
 import type { HoldName } from '@renderyard/shared/credits/hold';
 import type { Job, JobError } from '@renderyard/shared/job/job';
-import type { JobEnd } from '@renderyard/shared/job/job-store';
+import type { JobEnd } from '@renderyard/shared/job/job-end';
 import type { NoImageOutcome } from '../segmind/outcome.ts';
 import { backoff } from './backoff.ts';
 import type { Ending } from './ending.ts';

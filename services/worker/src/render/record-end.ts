@@ -1,7 +1,8 @@
+import type { Grant } from '@renderyard/shared/credits/admission';
 import { costClass } from '@renderyard/shared/credits/estimate';
-import { type Grant, LATE_BILLING_MS } from '@renderyard/shared/credits/ledger';
+import { LATE_BILLING_MS } from '@renderyard/shared/credits/ledger';
 import type { Job } from '@renderyard/shared/job/job';
-import type { JobEnd } from '@renderyard/shared/job/job-store';
+import type { JobEnd } from '@renderyard/shared/job/job-end';
 import { costFactors, findModel } from '@renderyard/shared/model/model';
 import { GenerationLostError } from '@renderyard/shared/redis/script';
 import type { RenderDependencies } from './render-dependencies.ts';

@@ -1,7 +1,9 @@
-import { type Grant, LEASE_MS } from '@renderyard/shared/credits/ledger';
+import type { Grant } from '@renderyard/shared/credits/admission';
+import { LEASE_MS } from '@renderyard/shared/credits/ledger';
 import { newId } from '@renderyard/shared/ids';
 import type { Image, Job } from '@renderyard/shared/job/job';
-import type { JobEnd, Reading, Ticket } from '@renderyard/shared/job/job-store';
+import type { JobEnd, Reading } from '@renderyard/shared/job/job-end';
+import type { Ticket } from '@renderyard/shared/job/job-store';
 import { findImage } from '@renderyard/shared/job/stored-image';
 import { StoreError } from '@renderyard/shared/store/store-error';
 import type { AnswerFacts, ImageOutcome, NoImageOutcome, Outcome } from '../segmind/outcome.ts';

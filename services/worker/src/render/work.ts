@@ -1,5 +1,5 @@
 import type { Job } from '@renderyard/shared/job/job';
-import type { RowEnd } from '@renderyard/shared/job/job-store';
+import type { RowEnd } from '@renderyard/shared/job/job-end';
 
 /** What one run of a ticket has to do. */
 export interface Work {
