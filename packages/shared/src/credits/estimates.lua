@@ -8,15 +8,26 @@ local MOST_TIMES = 20
 
 local function learn(class, cost, guess, now)
   cost = math.min(cost, guess * MOST_TIMES)
-  local costs = { cost }
-  for text in string.gmatch(redis.call('HGET', P .. 'costs', class) or '', '%d+') do
-    if #costs < REMEMBERED then costs[#costs + 1] = tonumber(text) end
+  -- Runs of the same cost, the newest first, as `cost*how often`: most classes have one.
+  local runs, known = { { cost, 1 } }, 1
+  for value, count in string.gmatch(redis.call('HGET', P .. 'costs', class) or '', '(%d+)%*(%d+)') do
+    value, count = tonumber(value), math.min(tonumber(count), REMEMBERED - known)
+    if count > 0 then
+      if runs[#runs][1] == value then runs[#runs][2] = runs[#runs][2] + count else runs[#runs + 1] = { value, count } end
+      known = known + count
+    end
   end
   local texts = {}
-  for i, each in ipairs(costs) do texts[i] = string.format('%.0f', each) end
+  for i, run in ipairs(runs) do texts[i] = string.format('%.0f*%d', run[1], run[2]) end
   redis.call('HSET', P .. 'costs', class, table.concat(texts, ' '))
-  table.sort(costs)
-  redis.call('HSET', P .. 'estimates', class, math.max(cost, costs[math.ceil(#costs * HIGH)]))
+
+  table.sort(runs, function(one, other) return one[1] < other[1] end)
+  local rank, i = math.ceil(known * HIGH) - runs[1][2], 1
+  while rank > 0 do
+    i = i + 1
+    rank = rank - runs[i][2]
+  end
+  redis.call('HSET', P .. 'estimates', class, math.max(cost, runs[i][1]))
   redis.call('ZADD', P .. 'classes', now, class)
   if redis.call('ZCARD', P .. 'classes') > MOST_CLASSES then
     local oldest = redis.call('ZPOPMIN', P .. 'classes')[1]
