@@ -61,6 +61,19 @@ describe('an account that is low', () => {
     expect(await stateOf(bench)).toBe('low');
   });
 
+  it('is so as soon as the settings are told, or a worker is found lost by whoever asks next', async () => {
+    await using bench = await openBench();
+    await bench.balance(29 * COST);
+    await bench.ledger.reap(TRIAL_MS, SETTINGS);
+    expect(await stateOf(bench)).toBe('low');
+    await bench.balance(50 * COST);
+    await bench.call({ estimate: 21 * COST });
+    expect(await stateOf(bench)).toBe('open');
+    await bench.pass(LEASE_MS);
+    await bench.ask(await bench.job());
+    expect(await stateOf(bench)).toBe('low');
+  });
+
   it('is told of once, however often it goes to and fro', async () => {
     await using bench = await openLow();
     for (const left of [60, 29, 31, 29, 49, 10, 31, 29]) await bench.read(left * COST);

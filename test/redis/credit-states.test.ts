@@ -169,6 +169,37 @@ describe('the state of credits', () => {
     expect([...gone].sort()).toEqual([...listed].sort());
   });
 
+  it('is draining as long as somebody asks', async () => {
+    await using bench = await account(0);
+    await bench.drain();
+    for (let i = 0; i < 4; i++) {
+      await bench.pass(ASKED_MS - 5000);
+      await bench.ledger.reap(TRIAL_MS);
+      expect((await bench.books()).state).toBe('draining');
+      expect(await bench.ask()).not.toMatchObject({ verdict: 'go' });
+    }
+  });
+
+  it('stays held while a trial has to wait for calls in flight, and nobody waits any more after it', async () => {
+    await using bench = await account(0);
+    await bench.read(FLOOR + COST);
+    const call = await bench.call();
+    await bench.ledger.setHold('credits', 'Refused.', { trialMs: 0 });
+    expect(await bench.ask(3 * COST)).toMatchObject({ verdict: 'wait', reason: 'drain' });
+    expect((await bench.books()).state).toBe('held');
+    await bench.end(call);
+    expect(await changes(bench)).toEqual(['open held refused', 'held open rendered']);
+  });
+
+  it('is held on for the better reason when the balance cannot be read either', async () => {
+    await using bench = await account(0);
+    await bench.read(FLOOR);
+    expect(await bench.ask()).toMatchObject({ verdict: 'hold' });
+    expect(await bench.ledger.setHold('credits', 'Unread.', { unread: true })).toBe(false);
+    expect(await bench.read(FLOOR + COST)).toEqual({ released: false });
+    expect(await bench.read(RESUME)).toEqual({ released: true });
+  });
+
   it('is listed for Redis as it is for readers', async () => {
     const lua = await readFile(new URL('../../packages/shared/src/credits/states.lua', import.meta.url), 'utf8');
     const table = /^local TRANSITIONS = \{\n(?<lines>.*?)^\}/ms.exec(lua)?.groups?.lines ?? '';
