@@ -83,7 +83,7 @@ const waves: fc.Arbitrary<readonly Wave[]> = fc.oneof(
 /** Any run of an upstream of these kinds. */
 export function anyRun(options: { readonly noisy: boolean }): fc.Arbitrary<Run> {
   return fc.record({
-    above: fc.integer({ min: 0, max: 8 }),
+    above: fc.oneof(fc.integer({ min: 0, max: 6 }), fc.integer({ min: 6, max: 20 })),
     upstream: fc.constantFrom<Upstream>('plain', 'garbled', 'unread', 'apart'),
     noisy: fc.constant(options.noisy),
     turns: fc.nat(),

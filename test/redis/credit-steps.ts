@@ -95,6 +95,7 @@ export function createSteps(scene: Scene) {
       },
     };
     call.worker = 'telling';
+    if (settlement.kind === 'spent' && settlement.cost !== undefined) truth.telling(call, settlement.cost);
     truth.note(`tell ${call.id} ${JSON.stringify(settlement)} ${header ?? ''}`);
     if (told) exact = undefined;
     const record = async () => {
@@ -192,7 +193,8 @@ export function createSteps(scene: Scene) {
         call.billing = 'never';
         return tell(client, call, { kind: 'released' });
       }
-      const cost = (n >> 5) % 4 === 2 ? undefined : call.cost;
+      const garbled = noisy && (n >> 5) % 4 === 1 ? pick([0, 1, call.cost >> 1, 3 * call.cost], n) : undefined;
+      const cost = (n >> 5) % 4 === 2 ? undefined : (garbled ?? call.cost);
       return tell(client, call, { kind: 'spent', cost }, headerOf(call.header, n >> 1));
     },
     /** The same is told once more: the answer to it was lost. */

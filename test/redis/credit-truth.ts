@@ -31,6 +31,8 @@ export interface TrueCall {
   header: Sample | undefined;
   /** Whether its worker waits for the answer, was thought dead, is telling, or has told how it ended. */
   worker: 'waits' | 'lost' | 'telling' | 'told';
+  /** What the ledger was told that it cost, where that is not true. */
+  mistold: number | undefined;
   /** The tick from which on the ledger has been told what it cost. */
   knownAt: number | undefined;
 }
@@ -79,7 +81,7 @@ export function createTruth({ floor, holds }: { readonly floor: number; readonly
   const excess = (since: number) =>
     calls
       .filter(({ billing, knownAt }) => billing !== 'never' && (knownAt === undefined || knownAt > since))
-      .reduce((sum, { cost, grant }) => sum + Math.max(0, cost - grant.estimate), 0);
+      .reduce((sum, { cost, grant, mistold = cost }) => sum + Math.max(0, cost - grant.estimate, cost - mistold), 0);
 
   const check = (event: string) => {
     note(event);
@@ -139,6 +141,7 @@ export function createTruth({ floor, holds }: { readonly floor: number; readonly
         billedAs: undefined,
         header: undefined,
         worker: 'waits',
+        mistold: undefined,
         knownAt: undefined,
       });
       lastAsked = Math.max(lastAsked, asked.askedAt);
@@ -162,9 +165,13 @@ export function createTruth({ floor, holds }: { readonly floor: number; readonly
       account += amount;
       note('top-up');
     },
-    /** The ledger has been told what the call cost. */
+    /** The ledger is about to be told that the call cost so much. */
+    telling(call: TrueCall, cost: number) {
+      if (cost !== call.cost) call.mistold = cost;
+    },
+    /** It has been told. */
     told(call: TrueCall) {
-      call.knownAt ??= ++tick;
+      if (call.mistold === undefined) call.knownAt ??= ++tick;
     },
     /** The ledger has taken in this sample, with nothing settled since it was asked for. */
     learned(sample: Sample) {
