@@ -1,3 +1,4 @@
+import { LEASE_MS } from '@renderyard/shared/credits/ledger';
 import { describe, expect, it } from 'vitest';
 import { adoptedCall, type BatchBench, openBatchBench } from './batch-bench.ts';
 import { COST, TRIAL_MS } from './bench.ts';
@@ -121,9 +122,16 @@ describe('the books', () => {
     expect(await bench.ask(await bench.job())).toMatchObject({ verdict: 'hold', name: 'key:acme' });
     await bench.ledger.meetUpstream('one', settings);
     expect(await booked(bench)).toEqual(['acme 2 1']);
+    // A call of another key, whose worker is lost.
+    await bench.balance(10_000 * COST);
+    await bench.call({ job: await bench.job({ account: 'other' }) });
+    await bench.pass(LEASE_MS);
+    await bench.ledger.reap(TRIAL_MS);
+    expect((await bench.books()).keys.get('other')).toMatchObject({ total: 0, reserved: COST });
     await bench.ledger.meetUpstream('two', settings);
     expect(await booked(bench)).toEqual([]);
     const { keys, holds, uncertainCalls } = await bench.books();
+    expect(keys.get('other')).toMatchObject({ total: 0, reserved: 0 });
     expect(keys.get('acme')).toEqual({ total: 0, day: 0, reserved: 0, budget: { total: 2 * COST } });
     expect([holds.map(({ name }) => name), uncertainCalls]).toEqual([['operator'], []]);
   });

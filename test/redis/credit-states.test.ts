@@ -200,6 +200,16 @@ describe('the state of credits', () => {
     expect(await bench.read(RESUME)).toEqual({ released: true });
   });
 
+  it('stays held after a refusal that no balance explains, until an image is rendered', async () => {
+    await using bench = await account(0);
+    await start.much(bench);
+    await bench.refuseThrice();
+    expect(await start.much(bench)).toEqual({ released: false });
+    expect((await bench.books()).state).toBe('held');
+    await bench.render();
+    expect((await bench.books()).state).toBe('open');
+  });
+
   it('is listed for Redis as it is for readers', async () => {
     const lua = await readFile(new URL('../../packages/shared/src/credits/states.lua', import.meta.url), 'utf8');
     const table = /^local TRANSITIONS = \{\n(?<lines>.*?)^\}/ms.exec(lua)?.groups?.lines ?? '';

@@ -169,9 +169,20 @@ describe('books that were noted in the store', () => {
       return JSON.stringify({ upstream: 'one', hours: { [hour]: { 'acme||c': '1' } }, keys: {} });
     };
     for (const daysAgo of [34, 36, 40]) await put(bench.store, dayKey(daysAgo), text(daysAgo));
+    // What ends 35 days ago in the middle of a day.
+    const last = Math.floor(Date.now() / 3_600_000) - 35 * 24;
+    await put(
+      bench.store,
+      dayKey(35),
+      JSON.stringify({
+        upstream: 'one',
+        hours: { [last]: { 'acme||c': '1' }, [last + 1]: { 'acme||c': '1' } },
+        keys: {},
+      }),
+    );
     await restore(bench, bench.store);
     const hours = (await booksOf(bench)).entries.map(({ hour }) => Math.floor(Date.now() / 3_600_000) - hour);
-    expect(hours).toEqual([34 * 24, 0]);
+    expect(hours).toEqual([35 * 24 - 1, 34 * 24, 0]);
     await bench.pass(2 * DAY_MS);
     await bench.render();
     expect((await booksOf(bench)).entries.map(({ credits }) => credits)).toEqual([COST, COST]);
