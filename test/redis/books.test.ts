@@ -1,7 +1,10 @@
 import { LEASE_MS } from '@renderyard/shared/credits/ledger';
-import { describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
 import { adoptedCall, type BatchBench, openBatchBench } from './batch-bench.ts';
 import { COST, TRIAL_MS } from './bench.ts';
+import { awayFromHourEnd } from './time.ts';
+
+beforeEach(awayFromHourEnd);
 
 const HOUR_MS = 3_600_000;
 const UNCERTAIN = { status: 'queued', settlement: { kind: 'uncertain', how: 'timeout' } } as const;

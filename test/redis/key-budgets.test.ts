@@ -1,8 +1,11 @@
 import type { KeyBudget } from '@renderyard/shared/credits/credit-decision';
 import { LEASE_MS } from '@renderyard/shared/credits/ledger';
-import { describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
 import { type BatchBench, openBatchBench } from './batch-bench.ts';
 import { COST, LIMITS, MODEL, TRIAL_MS } from './bench.ts';
+import { awayFromHourEnd } from './time.ts';
+
+beforeEach(awayFromHourEnd);
 
 const DAY_MS = 86_400_000;
 const HOLD = 'key:acme';

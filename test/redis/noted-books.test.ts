@@ -2,10 +2,13 @@ import { rm } from 'node:fs/promises';
 import { noteBooks, restoreBooks } from '@renderyard/shared/credits/book-notes';
 import { createDirectoryStore } from '@renderyard/shared/store/directory-store';
 import type { Store } from '@renderyard/shared/store/store';
-import { describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
 import { makeTemporaryFolder } from '../support/temporary-folder.ts';
 import { type Bench, COST, openBench } from './bench.ts';
 import { contents } from './keys.ts';
+import { awayFromHourEnd } from './time.ts';
+
+beforeEach(awayFromHourEnd);
 
 const DAY_MS = 86_400_000;
 const SETTINGS = { floor: 0, low: 0, resume: 0 };

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
 
 const SHIFT = `
@@ -73,4 +74,14 @@ for i, time in ipairs(redis.call('LRANGE', P .. 'pace', 0, -1)) do redis.call('L
  */
 export async function letTimePass(redis: Redis, prefix: string, ms: number): Promise<void> {
   await redis.eval(SHIFT, 1, prefix, String(ms));
+}
+
+const HOUR_MS = 3_600_000;
+/** Longer than a test takes that looks at books of one hour, in milliseconds. */
+const ONE_TEST_MS = 5000;
+
+/** Where an hour is about to end, waits for the next one: what a test writes and reads then is of the same hour and day. */
+export async function awayFromHourEnd(): Promise<void> {
+  const left = HOUR_MS - (Date.now() % HOUR_MS);
+  if (left < ONE_TEST_MS) await sleep(left + 10);
 }
