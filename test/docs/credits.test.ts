@@ -103,7 +103,7 @@ test('the numbers that the page tells are those of the code', async () => {
     `The ${told(classes)} classes that were used last are remembered`,
     `| more than ${times} times what \`CREDIT_ESTIMATE\` makes of it | itself | ${times} times that |`,
     `| more than ${told(beyond)} times that | the estimate | not learned |`,
-    `the lowest difference of the last ${words[Number(pairs)]} is added`,
+    `the least of the last ${words[Number(pairs)]} differences is added`,
     `for ${Number(asked) / 1000} seconds nobody has asked`,
     `looked again every ${words[Number(again) / 1000]} seconds`,
     `The last ${told(events)} changes`,

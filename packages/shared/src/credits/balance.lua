@@ -13,13 +13,14 @@ local function balance_after(balance, reading, exact)
 end
 
 -- The header of an answer and the balance call need not count alike, as with free credits. How much is to be added to a
--- header is learned from pairs: what the call said, less what the last header before it had said, with nothing in
--- flight. The lowest of the last three counts, so that one top-up between the two, or one garbled header, adds nothing;
--- with fewer nothing is added, though something may be taken off. An offset that is too low only makes us ask sooner.
+-- header is learned from the last three pairs: what the call said, less what the last header before it had said, with
+-- nothing in flight. Something is added only if all three say so, the least of what they say: what is added hides what
+-- others spend. Something is taken off if two say so. So neither one top-up between the two nor one garbled header counts.
 --   differences  nanocredits, the newest first
 local PAIRS = 3
 local function offset_of(differences)
-  local lowest = #differences < PAIRS and 0 or differences[1]
-  for i = 1, math.min(#differences, PAIRS) do lowest = math.min(lowest, differences[i]) end
-  return lowest
+  if #differences < PAIRS then return 0 end
+  local sorted = { differences[1], differences[2], differences[3] }
+  table.sort(sorted)
+  return sorted[1] > 0 and sorted[1] or math.min(sorted[2], 0)
 end

@@ -2,17 +2,22 @@
 -- a: generation, calls (list of {call, entry}, entries as settle.lua keeps them)
 -- Returns {restored}
 -- include ../redis/guard.lua
+-- include ../credits/books.lua
+-- include ../batch/rows.lua
 
-local restored = 0
+local now, restored = redis_now(), 0
 for _, note in ipairs(a.calls) do
   local entry = note.entry
   -- The job that it belongs to was told of it, or is gone; nothing is reserved for it.
+  local booked = entry.charged
   entry.charged, entry.of_batch, entry.of_key, entry.net = true, nil, nil, nil
   -- Every balance that is read from now on holds already what such a call has cost.
-  entry.resolved = entry.resolve_after <= redis_now()
+  entry.resolved = entry.resolve_after <= now
   entry.compared, entry.net_then = entry.resolved and 'unseen' or nil, nil
   if redis.call('HSETNX', P .. 'uncertain', note.call, cjson.encode(entry)) == 1 then
     if not entry.resolved then redis.call('HINCRBY', P .. 'credits', 'uncertain', entry.estimate) end
+    -- It was lost, and nobody had been charged for it yet.
+    if not booked then book(entry.account, (row_of(entry.job)), entry.estimate, 0, now) end
     restored = restored + 1
   end
 end
