@@ -258,7 +258,7 @@ export function createSteps(scene: Scene) {
       await ledger.meetUpstream('upstream', { floor, low: floor, resume: floor });
     },
     async spendOutside(_: Client, n: number) {
-      truth.spendOutside(Math.min(truth.account, (1 + (n % 3)) * COST));
+      truth.spendOutside(Math.max(0, Math.min(truth.account, (1 + (n % 3)) * COST)));
     },
     async topUp(_: Client, n: number) {
       headersTeach = false;
