@@ -1,4 +1,6 @@
 import { LEASE_MS } from '@renderyard/shared/credits/ledger';
+import { createLogger } from '@renderyard/shared/logger';
+import { createCallsInFlight } from '@renderyard/worker/render/calls-in-flight';
 import { describe, expect, it } from 'vitest';
 import { type Bench, COST, LIMITS, openBench, TRIAL_MS } from './bench.ts';
 
@@ -140,6 +142,71 @@ describe('renew', () => {
     expect(await bench.ledger.renew([call.id, 'call_unknown'])).toEqual([call.id, 'call_unknown']);
     expect(await bench.books()).toMatchObject({ inFlight: 0, reserved: 0, uncertain: 0 });
     expect(await bench.ledger.renew([])).toEqual([]);
+  });
+});
+
+describe('a worker that renews', () => {
+  /** Calls in flight at the real ledger, renewed so often that a test need not wait. */
+  const renewOften = (renew: (calls: readonly string[]) => Promise<readonly string[]>) => {
+    const logs: { readonly level: number; readonly calls?: unknown; readonly msg: string }[] = [];
+    const write = (line: string) => void logs.push(JSON.parse(line));
+    const logger = createLogger({ service: 'test', level: 'warn', destination: { write } });
+    let renewals = 0;
+    const counted = async (calls: readonly string[]) => {
+      const unknown = await renew(calls);
+      renewals += 1;
+      return unknown;
+    };
+    const inFlight = createCallsInFlight({ ledger: { renew: counted }, logger, renewMs: 5 });
+    const renewed = async (times: number) => {
+      const enough = renewals + times;
+      await expect.poll(() => renewals, { interval: 5, timeout: 5000 }).toBeGreaterThan(enough);
+    };
+    return { ...inFlight, logs, renewed, [Symbol.dispose]: inFlight.stop };
+  };
+
+  it('says nothing of calls that end while a renewal is on its way', async () => {
+    await using bench = await openBench();
+    await bench.balance(100 * COST);
+    const ending = new Map<string, { readonly job: string; readonly release: () => void }>();
+    const raced: string[] = [];
+    using inFlight = renewOften(async (calls) => {
+      const racing = calls.filter((call) => ending.has(call));
+      for (const id of racing) await bench.end({ id, job: ending.get(id)?.job ?? '' });
+      const unknown = await bench.ledger.renew(calls);
+      // That they are recorded is known here a moment after the renewal has been answered.
+      for (const id of racing) setTimeout(ending.get(id)?.release ?? expect.unreachable, 0);
+      for (const id of racing) ending.delete(id);
+      raced.push(...unknown);
+      return unknown;
+    });
+    inFlight.enter((await bench.call()).id);
+    const ended: string[] = [];
+    for (let i = 0; i < 5; i++) {
+      const { id, job } = await bench.call();
+      ending.set(id, { job, release: inFlight.enter(id) });
+      ended.push(id);
+      await inFlight.renewed(2);
+    }
+    expect(raced).toEqual(ended);
+    expect(inFlight.logs).toEqual([]);
+  });
+
+  it('says once which of its calls are lost', async () => {
+    await using bench = await openBench();
+    await bench.balance(10 * COST);
+    const lost = await bench.call();
+    await bench.pass(LEASE_MS);
+    await bench.ledger.reap(TRIAL_MS);
+    await bench.end(lost, { status: 'queued', settlement: { kind: 'uncertain', how: 'lost_worker' } });
+    const other = await bench.call();
+    using inFlight = renewOften(bench.ledger.renew);
+    inFlight.enter(lost.id);
+    inFlight.enter(other.id);
+    await inFlight.renewed(4);
+    expect(inFlight.logs).toMatchObject([
+      { level: 40, calls: [lost.id], msg: expect.stringContaining('taken for lost') },
+    ]);
   });
 });
 
