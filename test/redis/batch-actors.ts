@@ -70,7 +70,12 @@ export function createBatchActors(bench: BatchBench) {
     /** Asks for a call without a look at the ticket, as a worker does that was frozen after its claim. */
     async ask(job: string, n: number) {
       const id = `call-${calls.length}`;
-      const verdict = await bench.ask(job, { call: id, worker: id, slots: 4 + (n % 3) });
+      const ask = () => bench.ask(job, { call: id, worker: id, slots: 4 + (n % 3) });
+      let verdict = await ask();
+      if (verdict.verdict === 'probe') {
+        await bench.balance(1e13);
+        verdict = await ask();
+      }
       if (verdict.verdict !== 'go') return;
       if (isRow(job)) {
         const row = rowOf(job);

@@ -184,7 +184,8 @@ describe('a single job that waits', () => {
     const running = await bench.call({ job: rows[0] });
     const single = await bench.job();
     expect(await bench.ask(single, { slots: 1 })).toMatchObject({ verdict: 'wait', reason: 'slot' });
-    await bench.endRow(running);
+    const { seq, startedAt } = running.grant;
+    await bench.endRow(running, { reading: { value: 1e12, seq, startedAt } });
     expect(await bench.ask(rows[1], { slots: 1 })).toMatchObject({ verdict: 'wait', reason: 'slot' });
     // With a second slot free, its turn is still the single job's.
     expect(await bench.ask(rows[1], { slots: 2 })).toMatchObject({ verdict: 'wait', reason: 'pace' });

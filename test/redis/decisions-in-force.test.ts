@@ -117,7 +117,7 @@ describe('a floor that is set by hand', () => {
     await bench.decide(1, {
       limits: { floor: { value: 100 * COST, over: SETTINGS.floor }, resume: { value: 0, over: SETTINGS.resume } },
     });
-    expect(await bench.ledger.takeAsk()).toBe(false);
+    expect(await bench.ledger.takeAsk()).toBe(true);
     await bench.read(100 * COST);
     expect(await bench.ask()).toMatchObject({ verdict: 'hold', name: 'credits' });
     expect(await bench.read(100 * COST)).toEqual({ released: false });
@@ -128,6 +128,23 @@ describe('a floor that is set by hand', () => {
     expect([await bench.ledger.takeAsk(), await bench.ledger.takeAsk()]).toEqual([true, false]);
     expect(await bench.read(100 * COST)).toEqual({ released: true });
     expect(await bench.ask()).toMatchObject({ verdict: 'go' });
+  });
+});
+
+describe('a decision', () => {
+  it('about other things leaves a key held that is over its budget, and one about its budget looks again', async () => {
+    await using bench = await openDecided();
+    const budgets = { acme: { total: 2 * COST } };
+    await bench.decide(1, { budgets });
+    await bench.end(await bench.call());
+    await bench.end(await bench.call());
+    expect(await bench.ask()).toMatchObject({ verdict: 'hold', name: 'key:acme' });
+    await bench.decide(2, { budgets, hold: { since: 1, detail: 'Held by hand.' } });
+    expect((await bench.held()).map(([name]) => name).sort()).toEqual(['key:acme', 'operator']);
+    await bench.decide(3, { budgets });
+    expect((await bench.held()).map(([name]) => name)).toEqual(['key:acme']);
+    await bench.decide(4, { budgets: { acme: { total: 3 * COST } } });
+    expect(await bench.held()).toEqual([]);
   });
 });
 
@@ -165,7 +182,7 @@ describe('resuming by hand', () => {
     expect(await bench.ask()).toMatchObject({ verdict: 'hold', name: 'upstream' });
     await bench.ledger.setHold('store', 'The store is away.');
     await bench.ledger.resume();
-    expect(await bench.ledger.takeAsk()).toBe(false);
+    expect(await bench.ledger.takeAsk()).toBe(true);
     await bench.ledger.releaseHold('store');
     const trial = await bench.call({ floor: SETTINGS.floor });
     expect(await bench.ask()).toMatchObject({ verdict: 'hold', name: 'upstream' });

@@ -4,7 +4,7 @@ import { COST, openBench } from './bench.ts';
 
 const learnedFrom = async (costs: readonly number[]) => {
   await using bench = await openBench();
-  await bench.balance(1000 * COST);
+  await bench.balance(1_000_000 * COST);
   for (const cost of costs) {
     const call = await bench.call();
     await bench.end(call, { settlement: { kind: 'spent', cost } });
@@ -35,15 +35,17 @@ describe('what a call is expected to cost', () => {
   it('forgets the classes used least lately, beyond a thousand', async () => {
     await using bench = await openBench();
     await bench.balance(100_000 * COST);
-    for (let i = 0; i < 1010; i++) await bench.end(await bench.call({ costClass: `class-${i}` }));
+    for (let i = 0; i < 1010; i++) await bench.end(await bench.call({ costClass: `class-${i}`, slots: 2000 }));
     const { estimates } = await bench.books();
     expect(estimates.size).toBe(1000);
     expect(estimates.has('class-1009')).toBe(true);
     expect(await bench.redis.hlen(`${bench.prefix}costs`)).toBe(1000);
   });
 
-  it('does not follow a cost that can only be garbage', async () => {
+  it('does not follow a cost that can only be garbage, but two that are as high', async () => {
     expect(await learnedFrom([500 * COST])).toBe(20 * COST);
+    expect(await learnedFrom([500 * COST, 300 * COST])).toBe(300 * COST);
+    expect(await learnedFrom([500 * COST, COST, 300 * COST])).toBe(20 * COST);
     expect(await learnedFrom([50_000 * COST])).toBeUndefined();
     expect(await learnedFrom([0])).toBeUndefined();
     expect(await learnedFrom([COST, 0])).toBe(COST);

@@ -103,6 +103,7 @@ export async function startWorker(options: {
     worker,
     floor: config.floor,
     resume: config.resume,
+    slots: config.SEGMIND_CONCURRENCY,
     estimate,
     logger,
     signal: abort.signal,

@@ -78,7 +78,7 @@ else
     -- Readings under load err on the low side: let calls in flight end, ask for the balance, and only then hold.
     if in_flight > 0 then return wait('drain', 250) end
     if probed ~= seq then return cjson.encode({ verdict = 'probe' }) end
-    set_hold('credits', { detail = 'The credits left are kept: another image would go below the floor. Work goes on after a top-up.', estimate = estimate, cause = 'floor_reached',
+    set_hold('credits', { detail = 'The credits left are kept: another image would go below the floor. Work goes on after a top-up.', estimate = estimate, job = a.job, cause = 'floor_reached',
       trial_at = by_trial and now + a.trial_ms or nil }, now)
     return cjson.encode({ verdict = 'hold', name = 'credits' })
   end
@@ -112,6 +112,9 @@ end
 
 local ahead = batch and redis.call('ZCARD', P .. 'ahead') or 0
 if in_flight + ahead >= a.slots then return wait('slot', 100) end
+
+-- Calls were billed and nothing has told what is left: what was read before them is believed no longer.
+if balance and (credits_number('untold') or 0) >= a.slots then return cjson.encode({ verdict = 'probe' }) end
 
 -- Pace: of the last calls, newest first, the one that is `calls` back must lie a whole window behind, which keeps every
 -- sliding window; and the last one must lie `spacing_ms` behind, which keeps calls from coming in bursts.

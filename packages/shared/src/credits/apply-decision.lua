@@ -15,11 +15,16 @@ for _, name in ipairs({ 'floor', 'low', 'resume' }) do
     redis.call('HDEL', P .. 'policy', name, 'over:' .. name)
   end
 end
+local budgets_before = hash(P .. 'budgets') or {}
 redis.call('DEL', P .. 'budgets')
 for account, budget in pairs(a.budgets) do redis.call('HSET', P .. 'budgets', account, cjson.encode(budget)) end
--- Whoever is over a budget still is held again with the next image.
+-- A key whose budget is another is held again with the next image, if it is over that too.
 for _, name in ipairs(redis.call('HKEYS', P .. 'holds')) do
-  if string.sub(name, 1, 4) == 'key:' then redis.call('HDEL', P .. 'holds', name) end
+  local account = string.match(name, '^key:(.*)$')
+  if account then
+    local before, budget = cjson.decode(budgets_before[account] or '{}'), a.budgets[account] or {}
+    if before.day ~= budget.day or before.total ~= budget.total then redis.call('HDEL', P .. 'holds', name) end
+  end
 end
 
 local held = redis.call('HGET', P .. 'holds', 'operator')
@@ -29,6 +34,6 @@ elseif held and cjson.decode(held).decided then
   -- One that was not decided by hand, as for another upstream, ends by resume.lua only.
   redis.call('HDEL', P .. 'holds', 'operator')
 end
-if redis.call('HEXISTS', P .. 'holds', 'credits') == 1 then redis.call('HSET', P .. 'credits', 'ask', 1) end
+redis.call('HSET', P .. 'credits', 'ask', 1)
 turn(now)
 return cjson.encode({})

@@ -3,11 +3,18 @@
 -- The next call is expected to cost what the last one did, or a high quantile of the last ones where that is more: with
 -- costs that do not vary that is the cost itself, and what is dear is forgotten after as many others.
 local REMEMBERED, HIGH, MOST_CLASSES = 64, 0.95, 1000
--- A cost far above what was set is more likely garbage: it is counted, but little is learned from it.
+-- A cost far above what was set is more likely garbage: it is counted, but little is learned from it, unless the next one
+-- is as high (the hash P..'dear' has the last one).
 local MOST_TIMES = 20
 
 local function learn(class, cost, guess, now)
-  cost = math.min(cost, guess * MOST_TIMES)
+  local most, dear = guess * MOST_TIMES, tonumber(redis.call('HGET', P .. 'dear', class) or '0')
+  if cost > most then
+    redis.call('HSET', P .. 'dear', class, cost)
+    cost = math.max(most, math.min(cost, dear))
+  elseif dear > 0 then
+    redis.call('HDEL', P .. 'dear', class)
+  end
   -- Runs of the same cost, the newest first, as `cost*how often`: most classes have one.
   local runs, known = { { cost, 1 } }, 1
   for value, count in string.gmatch(redis.call('HGET', P .. 'costs', class) or '', '(%d+)%*(%d+)') do
@@ -32,6 +39,7 @@ local function learn(class, cost, guess, now)
   if redis.call('ZCARD', P .. 'classes') > MOST_CLASSES then
     local oldest = redis.call('ZPOPMIN', P .. 'classes')[1]
     redis.call('HDEL', P .. 'costs', oldest)
+    redis.call('HDEL', P .. 'dear', oldest)
     redis.call('HDEL', P .. 'estimates', oldest)
   end
 end

@@ -1,7 +1,7 @@
 -- include states.lua
 -- Holds: a hash of name -> JSON {since, detail, until?, trial_at?, unread?, cause?, by_hand?, decided?}. Each is set and released by
 -- its own cause. Those of a model or of a key hold what is theirs only.
---   cause    of the hold `credits`: see states.lua
+--   cause    of the hold `credits`: see states.lua; estimate, job: the image that would have gone below the floor
 --   decided  of `operator`: it lies in the store as a decision
 --   by_hand  somebody wants work to go on as soon as one more image is possible
 

@@ -127,7 +127,13 @@ export function createLedger({
     async takeReading(
       value: Nanocredits | undefined,
       begun: { readonly seq: number; readonly startedAt: number },
-      thresholds: { readonly floor: Nanocredits; readonly resume: Nanocredits; readonly estimate: Nanocredits },
+      thresholds: {
+        readonly floor: Nanocredits;
+        readonly resume: Nanocredits;
+        readonly estimate: Nanocredits;
+        /** So many calls may be billed without any word of the balance before none is believed. */
+        readonly slots?: number;
+      },
     ): Promise<{ released: boolean }> {
       return scripts.takeReading(redis, prefix, {
         ...known(),
@@ -139,12 +145,12 @@ export function createLedger({
     },
 
     /**
-     * Whether asking for the balance would teach something. With no call in flight, something exact: it was never asked
+     * What asking for the balance would teach. With no call in flight, something exact: it was never asked
      * for, is doubted, or something was settled since (`settled`), or calls are uncertain (`uncertain`). With calls in
      * flight, what others have spent: nothing else tells it, for answers came without the balance (`untold`), or it may
-     * be hidden (`working`).
+     * be hidden (`working`). Else what others have spent, or added (`idle`).
      */
-    async unread(): Promise<'settled' | 'uncertain' | 'untold' | 'working' | undefined> {
+    async unread(): Promise<'settled' | 'uncertain' | 'untold' | 'working' | 'idle'> {
       const [inFlight, [seq, probed, uncertain, doubt, untold]] = await Promise.all([
         redis.zcard(`${prefix}slots`),
         redis.hmget(`${prefix}credits`, 'seq', 'probed_seq', 'uncertain', 'doubt', 'untold') as Promise<
@@ -153,7 +159,7 @@ export function createLedger({
       ]);
       if (inFlight > 0) return untold === null ? 'working' : 'untold';
       if ((seq ?? '0') !== probed || doubt !== null) return 'settled';
-      return Number(uncertain ?? 0) > 0 ? 'uncertain' : undefined;
+      return Number(uncertain ?? 0) > 0 ? 'uncertain' : 'idle';
     },
 
     /**

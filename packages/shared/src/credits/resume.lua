@@ -16,7 +16,7 @@ for name, text in pairs(hash(P .. 'holds') or {}) do
   elseif name == 'credits' or name == 'unauthorized' then
     hold.by_hand = true
     redis.call('HSET', P .. 'holds', name, cjson.encode(hold))
-    redis.call('HSET', P .. 'credits', 'ask', 1)
   end
 end
+redis.call('HSET', P .. 'credits', 'ask', 1)
 return cjson.encode({})

@@ -28,6 +28,8 @@ export function createProber(options: {
   readonly worker: string;
   readonly floor: Nanocredits;
   readonly resume: Nanocredits;
+  /** `SEGMIND_CONCURRENCY`. */
+  readonly slots: number;
   /** What a call is guessed to cost, for the question whether one more is possible. */
   readonly estimate: Nanocredits;
   readonly logger: Logger;
@@ -94,11 +96,12 @@ export function createProber(options: {
     }
     if (await ledger.releaseHold('unauthorized'))
       logger.info({ hold: 'unauthorized' }, 'the upstream accepts the API key again');
-    const { floor, resume, estimate } = options;
+    const { floor, resume, estimate, slots } = options;
     const { released } = await ledger.takeReading(answer.kind === 'balance' ? answer.value : undefined, begun, {
       floor,
       resume,
       estimate,
+      slots,
     });
     if (released) logger.info({ hold: 'credits' }, 'there are credits enough to go on');
   }

@@ -34,7 +34,7 @@ export interface UpkeepDependencies {
 
 const TICK_MS = 1000;
 /** How often the balance is read, in milliseconds, by what it would teach; never less often than `CREDIT_PROBE_MS`. */
-const EVERY_MS = { settled: 5000, untold: 2000, uncertain: Infinity, working: Infinity } as const;
+const EVERY_MS = { settled: 5000, untold: 2000, uncertain: Infinity, working: Infinity, idle: Infinity } as const;
 /** How often a store that took no image is tried, in milliseconds. */
 const STORE_PROBE_MS = 5000;
 /** How often lost tickets and ended times are looked for, and how long a job may be without a ticket before it counts. */
@@ -95,7 +95,6 @@ export function createUpkeep(deps: UpkeepDependencies) {
    */
   async function readBalance(): Promise<void> {
     const due = await ledger.unread();
-    if (due === undefined) return;
     const everyMs = Math.min(EVERY_MS[due], deps.trialMs);
     if (await ledger.takeTurn(`read-${due}`, worker, everyMs)) await deps.prober.probe({ holdIfUnread: false });
   }
