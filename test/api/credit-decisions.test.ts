@@ -2,6 +2,7 @@ import { readdir, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { set } from '@renderyard/api/credits/credit-changes';
 import { decideCredits } from '@renderyard/api/credits/decide-credits';
+import { createTurns } from '@renderyard/api/turns';
 import { systemClock } from '@renderyard/shared/clock';
 import { createCreditDecisions } from '@renderyard/shared/credits/credit-decisions';
 import { createLogger } from '@renderyard/shared/logger';
@@ -145,6 +146,7 @@ describe('a PATCH', () => {
       ...{
         feedQueue: async () => undefined,
         config: api.config,
+        turns: createTurns({ clock: systemClock }),
         clock: systemClock,
         logger: createLogger({ service: 'test', level: 'fatal' }),
       },
@@ -156,6 +158,20 @@ describe('a PATCH', () => {
       keys: [{ name: 'ann' }, { name: 'bob', day: { budget: 2 } }],
     });
     expect((await changes(api)).map(({ seq }: { seq: number }) => seq)).toEqual([4, 3, 2, 1]);
+  });
+
+  test('is decided beside 19 others', async () => {
+    await using api = await openApi({ env: KEYS });
+    const bodies = Array.from({ length: 20 }, (_, i) => ({ [i % 2 === 0 ? 'floor' : 'low']: i + 1 }));
+    const answers = await Promise.all(bodies.map((body) => patch(api, body)));
+    expect(answers.map(({ status }) => status)).toEqual(bodies.map(() => 200));
+    const { data } = (await api.get('/v1/credits/changes?limit=100', ann)).json;
+    expect(data).toHaveLength(20);
+    const { json } = await api.get('/v1/credits', ann);
+    for (const what of ['floor', 'low']) {
+      const last = data.find(({ changes }: { changes: { what: string }[] }) => changes[0]?.what === what);
+      expect(json[what]).toBe(last.changes[0].to);
+    }
   });
 
   test('that sets one value anew, twice at once, ends with one of the two, in the store as in Redis', async () => {

@@ -59,6 +59,22 @@ describe('pause and resume', () => {
     expect(await api.files.readDecision(id)).toMatchObject({ seq: 8, status: 'paused', name: json.name });
   });
 
+  test('20 at once all come into force, one after the other', async () => {
+    const api = shared();
+    const { id } = await api.make();
+    const headers = { 'content-type': 'application/json' };
+    const answers = await Promise.all(
+      Array.from({ length: 20 }, (_, i) =>
+        api.call('PATCH', `/v1/batches/${id}`, { headers, body: JSON.stringify({ budget: i + 1 }) }),
+      ),
+    );
+    expect(answers.map(({ status }) => status)).toEqual(answers.map(() => 200));
+    expect(await api.keys(`batches/${id}/decisions/`)).toHaveLength(21);
+    const last = await api.files.readDecision(id);
+    expect(last).toMatchObject({ seq: 21 });
+    expect((await api.states.get(id))?.decision).toBe(21);
+  });
+
   test('a decision that never reached Redis comes into force with the next', async () => {
     const api = shared();
     const { id } = await api.make();

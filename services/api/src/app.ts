@@ -55,6 +55,7 @@ import { jobsRoutes } from './routes/jobs.ts';
 import { modelsRoutes } from './routes/models.ts';
 import { openapiRoute } from './routes/openapi.ts';
 import { storeObjects } from './routes/store-objects.ts';
+import { createTurns } from './turns.ts';
 
 /** A request's head must be there after this long, the whole of it after the next: bounds for senders of a byte a second. */
 const HEAD_TIMEOUT_MS = 10_000;
@@ -132,7 +133,7 @@ export function createApp(deps: AppDeps): App {
   // Before connections are waited for: requests that wait for a job are answered with it as it is.
   app.addHook('preClose', async () => endedJobs.close());
 
-  const feedQueue = createFeeder({ jobs, queue, window: config.FEED_WINDOW, logger });
+  const feedQueue = createFeeder({ jobs, queue, window: config.FEED_WINDOW, clock, logger });
   const viewer = createJobViewer({ ledger, publicUrl: config.PUBLIC_URL, clock });
   const states = createBatchStates({ redis, prefix, generation });
   const files = createBatchFiles({ store });
@@ -141,7 +142,8 @@ export function createApp(deps: AppDeps): App {
   const findRowJob = createRowJobFinder({ finder, states, files, jobs, beginReading });
   const importer = createImporter({ config, signingKey: deps.signingKey, store, clock, logger });
   const batchViewer = createBatchViewer({ ledger, config, clock });
-  const batches = { store, files, states, finder, viewer: batchViewer, feedQueue, clock, logger };
+  const turns = createTurns({ clock });
+  const batches = { store, files, states, finder, viewer: batchViewer, feedQueue, turns, clock, logger };
   const decisions = createCreditDecisions({ store });
   app.addHook('onClose', () => importer.close());
   const mostWaiting = config.MAX_WAITING_JOBS;

@@ -10,6 +10,7 @@ import { logAudit } from '../audit-log.ts';
 import { asDecided } from '../errors/decided-problem.ts';
 import { ProblemError } from '../errors/problem-error.ts';
 import type { Feeder } from '../jobs/feeder.ts';
+import type { Turns } from '../turns.ts';
 import { changedTerms } from './batch-audit.ts';
 import { type Change, termsOf } from './batch-changes.ts';
 import type { BatchFinder } from './batch-finder.ts';
@@ -21,12 +22,10 @@ export interface DecideDeps {
   readonly states: BatchStates;
   readonly finder: BatchFinder;
   readonly feedQueue: Feeder;
+  readonly turns: Turns;
   readonly clock: Clock;
   readonly logger: Logger;
 }
-
-/** As many others may be quicker, one after the other, before a decision is given up. */
-const MOST_TRIES = 10;
 
 /**
  * Decides about a batch: first in the store, then in Redis. When this resolves the decision holds and survives both. Of
@@ -40,7 +39,7 @@ export async function decideBatch(
   change: Change,
 ): Promise<FoundBatch> {
   const { files, finder } = deps;
-  for (let tries = 0; tries < MOST_TRIES; tries++) {
+  for await (const _ of deps.turns.tries(id)) {
     let found = await finder.find(id, account);
     const last = await files.readDecision(id);
     if (last === undefined) throw new ProblemError('not_found', 'There is no such batch.');
@@ -59,7 +58,7 @@ export async function decideBatch(
     const decision: BatchDecision = { ...terms, seq: last.seq + 1, at: now, by: account, action, changes };
     if (!(await files.writeDecision(id, decision))) continue;
     logAudit(deps.logger, { by: account, action, batch_id: id, changes });
-    return inForce(deps, found, decision);
+    return await inForce(deps, found, decision);
   }
   throw new ProblemError('batch_changing', undefined, { retryAfter: 1 });
 }

@@ -8,6 +8,7 @@ import { logAudit } from '../audit-log.ts';
 import { asDecided } from '../errors/decided-problem.ts';
 import { ProblemError } from '../errors/problem-error.ts';
 import type { Feeder } from '../jobs/feeder.ts';
+import type { Turns } from '../turns.ts';
 import { type CreditChange, creditTermsOf } from './credit-changes.ts';
 import { limitsInForce } from './limits-in-force.ts';
 
@@ -16,12 +17,10 @@ export interface DecideCreditsDeps {
   readonly ledger: Ledger;
   readonly feedQueue: Feeder;
   readonly config: Config;
+  readonly turns: Turns;
   readonly clock: Clock;
   readonly logger: Logger;
 }
-
-/** As many others may be quicker, one after the other, before a decision is given up. */
-const MOST_TRIES = 10;
 
 /**
  * Decides about the credits: first in the store, then in Redis. When this resolves the decision holds and survives both.
@@ -32,7 +31,7 @@ const MOST_TRIES = 10;
  */
 export async function decideCredits(deps: DecideCreditsDeps, by: string, change: CreditChange): Promise<void> {
   const { decisions, ledger, config, clock } = deps;
-  for (let tries = 0; tries < MOST_TRIES; tries++) {
+  for await (const _ of deps.turns.tries('credits')) {
     const now = clock.now();
     let state = await ledger.snapshot(now);
     // A Redis that was used with another store may know of later decisions than the store does. It is read first: of
@@ -53,7 +52,7 @@ export async function decideCredits(deps: DecideCreditsDeps, by: string, change:
     const decision: CreditDecision = { seq, at: now, by, action, changes, ...terms };
     if (!(await decisions.write(decision))) continue;
     logAudit(deps.logger, { by, action, changes });
-    return inForce(deps, decision);
+    return await inForce(deps, decision);
   }
   throw new ProblemError('credits_changing', undefined, { retryAfter: 1 });
 }
