@@ -156,6 +156,9 @@ test("dropping the backlog cancels the account's batches that have not ended, an
 test.each([
   ['hold', { detail: '' }, '/detail'],
   ['hold', { detail: 'x'.repeat(501) }, '/detail'],
+  ['hold', { detail: 'Stop.\nAll of it.' }, '/detail'],
+  ['hold', { detail: 'Stop.\0' }, '/detail'],
+  ['hold', { detail: 'Stop.\x7f' }, '/detail'],
   ['hold', { reason: 'x' }, '/reason'],
   ['resume', { backlog: 'keep' }, '/backlog'],
 ])('%s refuses %j', async (action, body, pointer) => {
@@ -163,5 +166,7 @@ test.each([
   const { status, json } = await api.post(`/v1/credits/${action}`, body);
   expect(status).toBe(400);
   expect(json.errors[0].pointer).toBe(pointer);
+  if (pointer === '/detail')
+    expect(json.errors[0].detail).toMatch(/^detail must be text of 1 to 500 characters on one line/);
   expect(await api.post(`/v1/credits/${action}`, [])).toMatchObject({ status: 400 });
 });

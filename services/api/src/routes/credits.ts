@@ -11,7 +11,17 @@ import { accountNames } from '../plugins/require-key.ts';
 import { answers } from './responses.ts';
 
 const HoldBody = Type.Object(
-  { detail: Type.Optional(Type.String({ minLength: 1, maxLength: 500, description: 'Why; jobs that wait show it.' })) },
+  {
+    detail: Type.Optional(
+      Type.String({
+        minLength: 1,
+        maxLength: 500,
+        // No control characters.
+        pattern: '^[^\\u0000-\\u001f\\u007f]*$',
+        description: 'text of 1 to 500 characters on one line: why. Jobs that wait show it.',
+      }),
+    ),
+  },
   { additionalProperties: false },
 );
 const ResumeBody = Type.Object(
