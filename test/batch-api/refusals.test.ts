@@ -46,15 +46,48 @@ describe('options', () => {
 
   test('options beside items have their place in the body', async () => {
     const api = shared();
-    const body = { items: [{ prompt: 'x' }], budget: 'much', defaults: { steps: 5 }, metadata: 7, webhook: 'x' };
+    const body = { items: [{ prompt: 'x' }], budget: '0.3', defaults: { steps: 5 }, metadata: 7, webhook: 'x' };
     const { status, json } = await api.upload(JSON.stringify(body), { type: 'application/json' });
     expect([status, json.code]).toEqual([400, 'invalid_request']);
     expect(places(json)).toEqual({
-      '/budget': 'invalid_format',
+      '/budget': 'wrong_type',
       '/defaults/steps': 'out_of_range',
       '/metadata': 'wrong_type',
       '/webhook': 'not_available',
     });
+  });
+
+  test.each([
+    ['999999', 999_999],
+    ['0.000000001', 0.000000001],
+    ['0.30', 0.3],
+    ['0.3000000001', 'not_exact'],
+    ['0.0000000001', 'not_exact'],
+    ['0', 'out_of_range'],
+    ['999999.000000001', 'out_of_range'],
+  ])('a budget of %s is kept as it is given, or refused, wherever it stands', async (text, expected) => {
+    const api = shared();
+    const { id } = await api.make();
+    const type = 'application/json';
+    const [query, json, patched] = await Promise.all([
+      api.upload(CSV, { query: { dry_run: 'true', budget: text } }),
+      api.upload(`{"items":[{"prompt":"x"}],"dry_run":true,"budget":${text}}`, { type }),
+      api.call('PATCH', `/v1/batches/${id}`, { headers: { 'content-type': type }, body: `{"budget":${text}}` }),
+    ]);
+    const told = ({ json }: typeof query) => (json.errors === undefined ? json.budget : places(json));
+    const at = (place: string) => (typeof expected === 'number' ? expected : { [place]: expected });
+    expect([query, json, patched].map(told)).toEqual([at('?budget'), at('/budget'), at('/budget')]);
+  });
+
+  test('a budget in a PATCH is a number', async () => {
+    const api = shared();
+    const { id } = await api.make();
+    const headers = { 'content-type': 'application/json' };
+    const { status, json } = await api.call('PATCH', `/v1/batches/${id}`, { headers, body: '{"budget":"0.3"}' });
+    expect([status, places(json)]).toEqual([400, { '/budget': 'wrong_type' }]);
+    expect(json.errors[0].detail).toBe(
+      'budget must be a number of credits above 0 and at most 999,999 with at most 9 decimals, such as 12.5.',
+    );
   });
 
   test('fields of a form have theirs, and empty ones are left out', async () => {

@@ -1,5 +1,6 @@
 import type { Nanocredits } from '@renderyard/shared/credits/amount';
 import { Type } from 'typebox';
+import { MOST_CREDITS } from '../body/read-credits-amount.ts';
 import { readMetadata } from '../body/read-metadata.ts';
 import { invalidRequest, type PartProblem } from '../errors/problem-error.ts';
 import { collectOptions, type OptionSource } from './option-reader.ts';
@@ -23,7 +24,13 @@ const LONGEST_KEY_TEMPLATE = 1000;
 /** The options as a query has them, for the documentation; {@link readBatchOptions} checks them, with better words. */
 export const BatchQuerySchema = Type.Object({
   name: Type.Optional(Type.String({ description: 'For people.' })),
-  budget: Type.Optional(Type.Number({ description: 'Credits; the batch pauses before it spends more.' })),
+  budget: Type.Optional(
+    Type.Number({
+      exclusiveMinimum: 0,
+      maximum: MOST_CREDITS,
+      description: 'Credits; the batch pauses before it spends more.',
+    }),
+  ),
   on_invalid: Type.Optional(
     Type.Enum(['skip', 'reject'], { description: '`reject`: one bad row, and nothing is made. Left out: `skip`.' }),
   ),

@@ -1,4 +1,5 @@
 import { Type } from 'typebox';
+import { MOST_CREDITS } from '../body/read-credits-amount.ts';
 import { readMetadata } from '../body/read-metadata.ts';
 import { invalidRequest, type PartProblem } from '../errors/problem-error.ts';
 import type { Patch } from './batch-changes.ts';
@@ -10,7 +11,9 @@ export const PatchSchema = Type.Object(
   {
     name: Type.Optional(Type.Union([Type.String(), Type.Null()])),
     budget: Type.Optional(
-      Type.Union([Type.Number(), Type.Null()], { description: 'Credits for the whole batch; null for no limit.' }),
+      Type.Union([Type.Number({ exclusiveMinimum: 0, maximum: MOST_CREDITS }), Type.Null()], {
+        description: 'Credits for the whole batch, with at most 9 decimals; null for no limit.',
+      }),
     ),
     metadata: Type.Optional(
       Type.Object({}, { additionalProperties: true, description: 'Takes the place of the old.' }),

@@ -1,8 +1,8 @@
 import type { Nanocredits } from '@renderyard/shared/credits/amount';
-import { parseCredits } from '@renderyard/shared/credits/amount';
 import { checkInput } from '@renderyard/shared/model/input';
 import { DEFAULT_MODEL, findModel, MODELS, type Model } from '@renderyard/shared/model/model';
 import { duplicateNames } from '../body/duplicate-names.ts';
+import { CREDITS_RANGE, readCreditsAmount } from '../body/read-credits-amount.ts';
 import { type PartProblem, pointer } from '../errors/problem-error.ts';
 import type { GivenOption } from './option-reader.ts';
 
@@ -29,15 +29,14 @@ export const readName: Read<string> = (given, problems) => {
 
 export const readBudget: Read<Nanocredits> = (given, problems) => {
   if (given === undefined) return undefined;
-  const { value, at } = given;
-  const text = typeof value === 'number' ? String(value) : typeof value === 'string' ? value : undefined;
-  // What is finer than a nanocredit counts against spending.
-  const budget = text === undefined ? undefined : parseCredits(text, 'down');
-  if (budget !== undefined && budget > 0) return budget;
+  const { value, at, isText } = given;
+  const budget = readCreditsAmount(value, isText);
+  // A batch that may spend nothing is one to pause.
+  if (typeof budget === 'number' && budget > 0) return budget;
   problems.push({
     pointer: at,
-    code: text === undefined ? 'wrong_type' : budget === undefined ? 'invalid_format' : 'out_of_range',
-    detail: 'budget must be a number of credits above 0 and below a million, such as 12.5.',
+    code: typeof budget === 'number' ? 'out_of_range' : budget,
+    detail: `budget must be a number of credits above 0 and at most ${CREDITS_RANGE}, such as 12.5.`,
   });
   return undefined;
 };

@@ -1,6 +1,7 @@
-import { type Nanocredits, parseCredits } from '@renderyard/shared/credits/amount';
+import type { Nanocredits } from '@renderyard/shared/credits/amount';
 import { CREDIT_LIMITS, type CreditLimit } from '@renderyard/shared/credits/credit-decision';
 import { Type } from 'typebox';
+import { CREDITS_RANGE, MOST_CREDITS, readCreditsAmount } from '../body/read-credits-amount.ts';
 import { invalidRequest, type PartProblem, pointer } from '../errors/problem-error.ts';
 
 /** Null: back to the setting. What is left out stays. */
@@ -16,16 +17,15 @@ export interface CreditsPatch {
   readonly budgets: ReadonlyMap<string, BudgetPatch>;
 }
 
-const MOST = 999_999;
 const LimitSchema = (setting: string) =>
   Type.Optional(
-    Type.Union([Type.Number({ minimum: 0, maximum: MOST }), Type.Null()], {
+    Type.Union([Type.Number({ minimum: 0, maximum: MOST_CREDITS }), Type.Null()], {
       description: `Credits, in the place of ${setting}; null for that setting.`,
     }),
   );
 const BudgetSchema = (span: string) =>
   Type.Optional(
-    Type.Union([Type.Number({ minimum: 0, maximum: MOST }), Type.Null()], {
+    Type.Union([Type.Number({ minimum: 0, maximum: MOST_CREDITS }), Type.Null()], {
       description: `Credits ${span}; 0: nothing may be spent; null for no budget.`,
     }),
   );
@@ -122,14 +122,12 @@ function readAmount(
   problems: PartProblem[],
 ): Nanocredits | null | undefined {
   if (value === null) return null;
-  const isNumber = typeof value === 'number';
-  const isInRange = isNumber && value >= 0 && value <= MOST;
-  const amount = isInRange ? parseCredits(String(value), 'down') : undefined;
-  if (amount !== undefined && amount === parseCredits(String(value), 'up')) return amount;
+  const amount = readCreditsAmount(value);
+  if (typeof amount === 'number') return amount;
   problems.push({
     pointer: at,
-    code: isInRange ? 'not_exact' : isNumber ? 'out_of_range' : 'wrong_type',
-    detail: `${name} must be a number of credits from 0 to 999,999 with at most 9 decimals, such as 2.5, or ${instead}.`,
+    code: amount,
+    detail: `${name} must be a number of credits from 0 to ${CREDITS_RANGE}, such as 2.5, or ${instead}.`,
   });
   return undefined;
 }
