@@ -2,11 +2,14 @@ import { newId } from '@renderyard/shared/ids';
 import type { Ticket } from '@renderyard/shared/job/job-store';
 import { createTicketQueue, RENDER_QUEUE, ticketId } from '@renderyard/shared/job/ticket-queue';
 import { createLogger } from '@renderyard/shared/logger';
+import { awaitRedis } from '@renderyard/shared/redis/check-redis';
+import { connectRedis } from '@renderyard/shared/redis/connect';
 import { queuePrefix } from '@renderyard/shared/redis/keys';
 import type { Ending } from '@renderyard/worker/render/ending';
 import { createTicketWorker } from '@renderyard/worker/worker';
-import { Redis } from 'ioredis';
 import { describe, expect, inject, it, vi } from 'vitest';
+import { startRedisInstance } from '../support/redis-instance.ts';
+import { openRedisProxy } from '../support/redis-proxy.ts';
 import { openBench } from './bench.ts';
 import { allKeys } from './keys.ts';
 
@@ -25,8 +28,7 @@ async function openQueue() {
     prefix,
     queue,
     /** Starts a worker that ends each ticket as it is told to. */
-    work(render: (ticket: Ticket) => Promise<Ending>) {
-      const redis = new Redis(inject('redisUrl'), { maxRetriesPerRequest: null });
+    work(render: (ticket: Ticket) => Promise<Ending>, redis = connectRedis(inject('redisUrl'), 'worker', logger)) {
       const perMinute = 60_000;
       const onEnding = () => undefined;
       const worker = createTicketWorker({
@@ -199,5 +201,71 @@ describe('the queue of tickets', () => {
     await queue.add(tickets(2));
     await vi.waitFor(() => expect(ended).toHaveLength(3), PATIENCE_MS);
     expect((ended[1] ?? 0) - limited).toBeGreaterThan(290);
+  });
+});
+
+describe('a queue that is made while Redis', () => {
+  it.each([
+    ['is frozen', 'SIGSTOP'],
+    ['is away', 'SIGKILL'],
+  ] as const)('%s fails in time, and takes tickets as soon as Redis is well again', async (_, signal) => {
+    await using server = await startRedisInstance();
+    const redis = connectRedis(server.url, 'api', logger);
+    await awaitRedis(redis, PATIENCE_MS);
+    const closed = new Promise((resolve) => redis.once('close', resolve));
+    server.kill(signal);
+    if (signal === 'SIGKILL') await closed;
+    const queue = createTicketQueue({ redis, prefix: queuePrefix('test') });
+    try {
+      await expect(queue.add([oneTicket()])).rejects.toThrow();
+      if (signal === 'SIGKILL') await server.restart();
+      else server.kill('SIGCONT');
+      await awaitRedis(redis, PATIENCE_MS);
+      const ticket = oneTicket();
+      await queue.add([ticket]);
+      expect(await queue.has(ticket)).toBe(true);
+    } finally {
+      await queue.close();
+      redis.disconnect();
+    }
+  });
+});
+
+describe('a worker whose own connection breaks before it is made', () => {
+  it('connects again, takes tickets, and leaves no connection behind', async () => {
+    await using proxy = await openRedisProxy(inject('redisUrl'));
+    {
+      await using bench = await openQueue();
+      const redis = connectRedis(proxy.url, 'worker', logger);
+      await awaitRedis(redis, PATIENCE_MS);
+      const broken = proxy.resetNext();
+      const worked: string[] = [];
+      bench.work(async ({ job }) => {
+        worked.push(job);
+        return { kind: 'succeeded' };
+      }, redis);
+      await broken;
+      // The first may be found by the look at the queue that every worker begins with; the second is waited for.
+      for (const ticket of tickets(2)) {
+        await bench.queue.add([ticket]);
+        await vi.waitFor(async () => expect(await bench.queue.has(ticket)).toBe(false), PATIENCE_MS);
+        expect(worked.at(-1)).toBe(ticket.job);
+      }
+      expect(proxy.open).toBe(2);
+    }
+    await vi.waitFor(() => expect(proxy.open).toBe(0), PATIENCE_MS);
+  });
+
+  it('stops when it is told to, connected or not', async () => {
+    await using proxy = await openRedisProxy(inject('redisUrl'));
+    {
+      await using bench = await openQueue();
+      const redis = connectRedis(proxy.url, 'worker', logger);
+      await awaitRedis(redis, PATIENCE_MS);
+      const broken = proxy.resetNext();
+      bench.work(() => Promise.resolve({ kind: 'succeeded' }), redis);
+      await broken;
+    }
+    await vi.waitFor(() => expect(proxy.open).toBe(0), PATIENCE_MS);
   });
 });

@@ -1,3 +1,4 @@
+import { systemClock } from '@renderyard/shared/clock';
 import type { Ticket } from '@renderyard/shared/job/job-store';
 import { RENDER_QUEUE } from '@renderyard/shared/job/ticket-queue';
 import type { Logger } from '@renderyard/shared/logger';
@@ -18,6 +19,8 @@ const LEAST_BETWEEN_MS = 5;
 const SAME_ERROR_MS = 10_000;
 /** After an error of our own a ticket is looked at again so much later, in milliseconds. */
 const AFTER_ERROR_MS = 5000;
+/** After this long a reader of the queue that could not begin is replaced by another, in milliseconds. */
+const BEGIN_AGAIN_MS = 1000;
 
 export interface TicketWorker {
   /** Starts taking tickets. */
@@ -62,45 +65,74 @@ export function createTicketWorker(options: {
     }
   }
 
-  const worker = new Worker<Ticket>(
-    RENDER_QUEUE,
-    (ticket, token) => {
-      const run = process(ticket, token);
-      const settled = run.then(
-        () => undefined,
-        () => undefined,
-      );
-      active.add(settled);
-      void settled.then(() => active.delete(settled));
-      return run;
-    },
-    {
-      connection: options.redis,
-      prefix: options.prefix,
-      concurrency: options.concurrency,
-      autorun: false,
-      limiter: ticketPace(options.perMinute),
-      lockDuration: options.lockMs,
-      stalledInterval: Math.max(1000, Math.floor(options.lockMs / 4)),
-      maxStalledCount: NEVER_FAILS,
-      removeOnComplete: { count: 0 },
-      removeOnFail: { count: 0 },
-    },
-  );
   let toldAt = 0;
-  worker.on('error', (error) => {
-    if (Date.now() - toldAt < SAME_ERROR_MS) return;
-    toldAt = Date.now();
-    logger.warn({ err: error }, 'the queue reports an error');
-  });
-  worker.on('stalled', (ticket) => logger.warn({ ticket }, 'the worker of a ticket was lost; the ticket runs again'));
+  function makeReader(): Worker<Ticket> {
+    const reader = new Worker<Ticket>(
+      RENDER_QUEUE,
+      (ticket, token) => {
+        const run = process(ticket, token);
+        const settled = run.then(
+          () => undefined,
+          () => undefined,
+        );
+        active.add(settled);
+        void settled.then(() => active.delete(settled));
+        return run;
+      },
+      {
+        connection: options.redis,
+        prefix: options.prefix,
+        concurrency: options.concurrency,
+        autorun: false,
+        limiter: ticketPace(options.perMinute),
+        lockDuration: options.lockMs,
+        stalledInterval: Math.max(1000, Math.floor(options.lockMs / 4)),
+        maxStalledCount: NEVER_FAILS,
+        removeOnComplete: { count: 0 },
+        removeOnFail: { count: 0 },
+      },
+    );
+    reader.on('error', (error) => {
+      if (Date.now() - toldAt < SAME_ERROR_MS) return;
+      toldAt = Date.now();
+      logger.warn({ err: error }, 'the queue reports an error');
+    });
+    reader.on('stalled', (ticket) => logger.warn({ ticket }, 'the worker of a ticket was lost; the ticket runs again'));
+    return reader;
+  }
+
+  const stopped = new AbortController();
+  let reader: Worker<Ticket> | undefined;
+
+  /** BullMQ's worker connects once more for itself. When that fails it takes no ticket ever, and says nothing of it. */
+  async function begin(): Promise<void> {
+    while (!stopped.signal.aborted) {
+      const tried = makeReader();
+      reader = tried;
+      const failed = await tried.waitUntilReady().then(
+        () => undefined,
+        (error: unknown) => ({ error }),
+      );
+      if (failed === undefined) return tried.run();
+      if (!stopped.signal.aborted)
+        logger.warn({ err: failed.error }, 'the queue cannot be read yet and is tried again');
+      await tried.close(true);
+      await systemClock.sleep(BEGIN_AGAIN_MS, stopped.signal);
+    }
+  }
 
   return {
     run() {
-      worker.run().catch((error: unknown) => logger.error({ err: error }, 'the queue cannot be read'));
+      begin().catch((error: unknown) => logger.error({ err: error }, 'the queue cannot be read'));
     },
-    quiet: () => worker.pause(true),
-    close: () => worker.close(true),
+    async quiet() {
+      stopped.abort();
+      await reader?.pause(true);
+    },
+    async close() {
+      stopped.abort();
+      await reader?.close(true);
+    },
     async idle() {
       while (active.size > 0) await Promise.all(active);
     },

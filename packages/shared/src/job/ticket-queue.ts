@@ -26,6 +26,10 @@ export function createTicketQueue({ redis, prefix }: { readonly redis: Redis; re
   const queue = new Queue<Ticket>(RENDER_QUEUE, {
     connection: redis,
     prefix,
+    // BullMQ asks and waits for Redis once, and when that fails, as it does where commands have a timeout, it fails
+    // every later call, too. Our own check at the start asks for more; so a call fails or works by itself.
+    skipVersionCheck: true,
+    skipWaitingForReady: true,
     defaultJobOptions: { removeOnComplete: true, removeOnFail: true },
     // Some thousand entries are kept by default; nobody reads them.
     streams: { events: { maxLen: 100 } },
