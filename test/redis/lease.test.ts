@@ -175,7 +175,7 @@ describe('a worker that renews', () => {
       for (const id of racing) await bench.end({ id, job: ending.get(id)?.job ?? '' });
       const unknown = await bench.ledger.renew(calls);
       // That they are recorded is known here a moment after the renewal has been answered.
-      for (const id of racing) setTimeout(ending.get(id)?.release ?? expect.unreachable, 0);
+      for (const id of racing) setImmediate(ending.get(id)?.release ?? expect.unreachable);
       for (const id of racing) ending.delete(id);
       raced.push(...unknown);
       return unknown;

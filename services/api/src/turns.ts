@@ -1,7 +1,10 @@
 import type { Clock } from '@renderyard/shared/clock';
 
-/** Milliseconds in which it is tried, waiting for a turn included; what was begun in time is ended. */
-const TRY_FOR_MS = 2000;
+/**
+ * Milliseconds in which it is tried, waiting for a turn included; what was begun in time is ended. Twenty at once are
+ * through within about one second, and within this on a machine that is busy otherwise.
+ */
+const TRY_FOR_MS = 5000;
 /** Milliseconds between two tries, at most. That they are random brings those who collided out of step. */
 const LONGEST_WAIT_MS = 20;
 
@@ -10,7 +13,7 @@ export interface Turns {
   /**
    * The tries of a change that others may be quicker with; whoever leaves the loop leaves the turn to the next. Within
    * this process one waits for another. Other processes do not: those may be quicker nevertheless, and so there are
-   * further tries after short, random waits. At least one try is given; no other is begun after about two seconds.
+   * further tries after short, random waits. At least one try is given; no other is begun after about five seconds.
    * @param what the thing that is changed.
    */
   tries(what: string): AsyncGenerator<void, void, void>;
