@@ -72,13 +72,15 @@ describe('an estimate', () => {
     expect(estimate(what, { available: 0, perMinute: 600, slots: 1 }).seconds).toBe(7200);
   });
 
-  test('uses what was learned of a class, else its guess', () => {
+  test('uses what was learned of a class, else of its model, else its guess', () => {
     const classes = [
       { class: 'a', rows: 3, guess: 20 },
       { class: 'b', rows: 2, guess: 50 },
     ];
-    expect(expectedCost(classes, new Map([['a', 15]]))).toBe(145);
-    expect(expectedCost([], new Map())).toBe(0);
+    const learned = { estimates: new Map([['a', 15]]), ratios: new Map([['other', 9]]) };
+    expect(expectedCost('m', classes, learned)).toBe(145);
+    expect(expectedCost('m', classes, { ...learned, ratios: new Map([['m', 1.5]]) })).toBe(195);
+    expect(expectedCost('m', [], learned)).toBe(0);
   });
 });
 

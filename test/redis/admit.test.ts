@@ -131,14 +131,15 @@ describe('admit', () => {
     expect(await bench.ask(job, { floor: 1 })).toMatchObject({ verdict: 'go' });
   });
 
-  it('estimates by what the class has cost, once that is known', async () => {
+  it('estimates by what the class has cost, once that is known, and others of its model by as much more', async () => {
     await using bench = await openBench();
     await bench.balance(100 * COST);
     const first = await bench.call({ costClass: 'known' });
     await bench.end(first, { settlement: { kind: 'spent', cost: 3 * COST } });
     expect((await bench.call({ costClass: 'known' })).grant.estimate).toBe(3 * COST);
-    expect((await bench.call({ costClass: 'other' })).grant.estimate).toBe(COST);
-    expect(await bench.books()).toMatchObject({ reserved: 4 * COST });
+    expect((await bench.call({ costClass: 'other', estimate: 2 * COST })).grant.estimate).toBe(6 * COST);
+    expect((await bench.call({ model: 'model-b', costClass: 'b' })).grant.estimate).toBe(COST);
+    expect(await bench.books()).toMatchObject({ reserved: 10 * COST });
   });
 
   it('reserves something even where a call is guessed to cost nothing', async () => {

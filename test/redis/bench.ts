@@ -15,6 +15,8 @@ import { letTimePass } from './time.ts';
 /** Nanocredits that one call costs, where a test does not say otherwise. */
 export const COST = 20_000_000;
 export const MODEL = 'model-a';
+/** Those of which a call was billed at what was guessed. */
+const KNOWN_MODELS = [MODEL, 'model-b', 'm', 'other'];
 /** Milliseconds between two trials of a hold. */
 export const TRIAL_MS = 60_000;
 /** Wide enough to decide nothing: what a test is about, it narrows. */
@@ -41,7 +43,7 @@ export type Bench = Awaited<ReturnType<typeof openBench>>;
  * A ledger, jobs and batches under a prefix of their own in the Redis of the test run. Use it with `await using`: its
  * keys and its connections go with it.
  */
-export async function openBench() {
+export async function openBench(options: { readonly unknownModels?: boolean } = {}) {
   const name = `test-${randomBytes(6).toString('hex')}`;
   const prefix = keyPrefix(name);
   const redis = new Redis(inject('redisUrl'));
@@ -50,6 +52,9 @@ export async function openBench() {
   const ledger = createLedger({ redis, prefix, generation });
   const jobs = createJobStore({ redis, prefix, generation });
   const states = createBatchStates({ redis, prefix, generation });
+
+  // A call of a model that nobody knows may have to go alone; what a test is about is seldom that.
+  for (const model of options.unknownModels ? [] : KNOWN_MODELS) await redis.hset(`${prefix}ratios`, model, 1_000_000);
 
   const connections: Redis[] = [redis];
 

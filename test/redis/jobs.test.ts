@@ -282,7 +282,7 @@ describe('sweep', () => {
   });
 
   it('leaves no key behind once every job is forgotten', async () => {
-    await using bench = await openBench();
+    await using bench = await openBench({ unknownModels: true });
     await bench.ledger.setHold(`model:${MODEL}`, 'why');
     await bench.job();
     await bench.jobs.takeTickets(10);

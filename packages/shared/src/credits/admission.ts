@@ -45,7 +45,7 @@ export interface Grant {
 /** The answer of {@link Ledger.admit}. */
 export type Verdict =
   | Grant
-  | { readonly verdict: 'wait'; readonly reason: 'slot' | 'pace' | 'drain'; readonly ms: number }
+  | { readonly verdict: 'wait'; readonly reason: 'slot' | 'pace' | 'drain' | 'learn'; readonly ms: number }
   | { readonly verdict: 'hold'; readonly name: HoldName; readonly ms: number | undefined }
   /** The balance must be asked for before anybody can say. */
   | { readonly verdict: 'probe' }

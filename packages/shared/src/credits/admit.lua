@@ -2,7 +2,7 @@
 -- a: generation, job, call, worker, model, class, estimate (nanocredits), floor (nanocredits; one set by hand comes before it), slots, lease_ms,
 --    pace {calls, window_ms, spacing_ms}, trial_ms, resolve_ms (how long a call can still be billed)
 -- Returns {verdict = 'go', seq, estimate, started_at}
---       | {verdict = 'wait', reason = 'slot'|'pace'|'drain', ms}   ask again after ms
+--       | {verdict = 'wait', reason = 'slot'|'pace'|'drain'|'learn', ms}   ask again after ms
 --       | {verdict = 'hold', name, ms}                             the hold stands; ms until it may end, if known
 --       | {verdict = 'probe'}                                      ask the upstream for the balance, then ask again
 --       | {verdict = 'gone'}                                       the job ended, or was canceled, or is another's
@@ -54,7 +54,7 @@ redis.call('ZREMRANGEBYSCORE', P .. 'ahead', '-inf', now)
 
 local in_flight = redis.call('ZCARD', P .. 'slots')
 local balance = credits_number('balance')
-local estimate = math.max(tonumber(redis.call('HGET', P .. 'estimates', a.class) or a.estimate), 1)
+local estimate, learned = expected_cost(a.class, a.model, a.estimate)
 local seq = credits_number('seq') or 0
 local floor = tonumber(redis.call('HGET', P .. 'policy', 'floor') or nil) or a.floor
 local probed = credits_number('probed_seq')
@@ -82,6 +82,14 @@ else
       trial_at = by_trial and now + a.trial_ms or nil }, now)
     return cjson.encode({ verdict = 'hold', name = 'credits' })
   end
+end
+
+-- Nobody knows yet how far the guess is from what the model costs. Unless even the worst that would be believed could be
+-- paid for in every slot, one call finds that out before others follow.
+local alone = not learned and balance ~= nil and balance - floor < MOST_TIMES * estimate * a.slots
+local first = alone and redis.call('GET', P .. 'first')
+if first and redis.call('HEXISTS', P .. 'calls', first) == 1 then
+  return cjson.encode({ verdict = 'wait', reason = 'learn', ms = 250 })
 end
 
 if batch then
@@ -138,6 +146,7 @@ for name, hold in pairs(trials) do
   hold.trial_at = now + a.trial_ms
   redis.call('HSET', P .. 'holds', name, cjson.encode(hold))
 end
+if alone then redis.call('SET', P .. 'first', a.call) end
 redis.call('ZADD', P .. 'slots', now + a.lease_ms, a.call)
 redis.call('HSET', P .. 'calls', a.call, cjson.encode({
   job = a.job, account = account, of_key = account, of_batch = batch and true or nil, worker = a.worker, model = a.model, class = a.class, estimate = estimate, guess = a.estimate,

@@ -78,6 +78,8 @@ export interface CreditState {
   readonly uncertainCalls: readonly UncertainCall[];
   /** What a call of a class is expected to cost, learned. Keys as `costClass` makes them. */
   readonly estimates: ReadonlyMap<string, Nanocredits>;
+  /** How many times its first guess a call of a model is expected to cost, from 1: for classes that were not seen yet. */
+  readonly ratios: ReadonlyMap<string, number>;
   /** Undefined where no worker has told its settings and nothing was set by hand. */
   readonly limits: Readonly<Record<'floor' | 'low' | 'resume', LimitInForce | undefined>>;
   /** `seq` of the decision in force; 0 for none. */

@@ -7,6 +7,23 @@ local REMEMBERED, HIGH, MOST_CLASSES = 64, 0.95, 1000
 -- is as high (the hash P..'dear' has the last one).
 local MOST_TIMES = 20
 
+-- What calls of a model cost beside what was guessed at first, in millionths: the hash P..'ratios'. It stands in for classes
+-- that were not seen yet, and falls by a fiftieth with each call that was cheaper.
+local UNIT = 1000000
+local function learn_ratio(model, cost, guess)
+  local known = tonumber(redis.call('HGET', P .. 'ratios', model) or '0')
+  local ratio = math.min(math.floor(cost / guess * UNIT), MOST_TIMES * UNIT)
+  redis.call('HSET', P .. 'ratios', model, math.max(ratio, math.floor(known * 0.98)))
+end
+
+-- Returns the estimate, and whether it rests on anything that was billed.
+local function expected_cost(class, model, guess)
+  local learned = redis.call('HGET', P .. 'estimates', class)
+  if learned then return math.max(tonumber(learned), 1), true end
+  local ratio = tonumber(redis.call('HGET', P .. 'ratios', model) or nil)
+  return math.max(math.ceil(guess * math.max(ratio or 0, UNIT) / UNIT), 1), ratio ~= nil
+end
+
 local function learn(class, cost, guess, now)
   local most, dear = guess * MOST_TIMES, tonumber(redis.call('HGET', P .. 'dear', class) or '0')
   if cost > most then

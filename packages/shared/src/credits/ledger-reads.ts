@@ -36,17 +36,18 @@ export function createLedgerReads({ redis, prefix }: { readonly redis: Redis; re
           .hgetall(`${prefix}holds`)
           .hgetall(`${prefix}uncertain`)
           .hgetall(`${prefix}estimates`)
+          .hgetall(`${prefix}ratios`)
           .hgetall(`${prefix}policy`)
           .lrange(`${prefix}differences`, 0, -1)
           .exec(),
         readKeys(now),
       ]);
-      const [credits, inFlight, holds, uncertain, estimates, policy, differences] = (answers ?? []).map(
+      const [credits, inFlight, holds, uncertain, estimates, ratios, policy, differences] = (answers ?? []).map(
         ([error, value]) => {
           if (error) throw error;
           return value;
         },
-      ) as [Hash, number, Hash, Hash, Hash, Hash, string[]];
+      ) as [Hash, number, Hash, Hash, Hash, Hash, Hash, string[]];
       const number = (name: string) => (credits[name] === undefined ? undefined : Number(credits[name]));
       return {
         state: (credits.state ?? 'open') as CreditStateName,
@@ -60,6 +61,7 @@ export function createLedgerReads({ redis, prefix }: { readonly redis: Redis; re
         holds: readHolds(holds, now),
         uncertainCalls: Object.entries(uncertain).map(([call, text]) => readUncertain(call, text)),
         estimates: new Map(Object.entries(estimates).map(([name, value]) => [name, Number(value)])),
+        ratios: new Map(Object.entries(ratios).map(([model, value]) => [model, Math.max(1, Number(value) / 1e6)])),
         limits: {
           floor: readLimit(policy, 'floor'),
           low: readLimit(policy, 'low'),

@@ -21,7 +21,7 @@ redis.call('HDEL', P .. 'credits', 'balance', 'read_at', 'probed_seq', 'probed_a
 redis.call('HINCRBY', P .. 'credits', 'seq', 1)
 redis.call('HSET', P .. 'credits', 'uncertain', 0)
 for _, text in ipairs(redis.call('HVALS', P .. 'uncertain')) do release_of_budgets(cjson.decode(text)) end
-redis.call('DEL', P .. 'estimates', P .. 'costs', P .. 'dear', P .. 'classes', P .. 'uncertain', P .. 'refusals', P .. 'successes', P .. 'differences')
+redis.call('DEL', P .. 'estimates', P .. 'costs', P .. 'dear', P .. 'classes', P .. 'ratios', P .. 'first', P .. 'uncertain', P .. 'refusals', P .. 'successes', P .. 'differences')
 for _, hour in ipairs(redis.call('ZRANGE', P .. 'hours', 0, -1)) do redis.call('DEL', P .. 'books:' .. hour) end
 redis.call('DEL', P .. 'hours', P .. 'unnoted-days')
 -- The store is told that nothing was spent at this one yet.

@@ -77,6 +77,8 @@ local function settle(id, settlement, now)
   local cost = told or entry.estimate
   spend(cost, entry.resolved, entry.compared)
   if told and told > 0 then learn(entry.class, told, entry.guess, now) end
+  -- Where costs are not told there is nothing to wait for: the guess counts.
+  if settlement.cost ~= 0 then learn_ratio(entry.model, told or entry.guess, entry.guess) end
   return cost - charged, entry.charged_at
 end
 

@@ -22,11 +22,11 @@ const NOTHING = { spent: 0, reserved: 0, processing: 0 } as const;
 /** What of the books is needed, and is left out where they cannot be read. */
 type Books = Pick<
   CreditState,
-  'balance' | 'reserved' | 'uncertain' | 'inFlight' | 'holds' | 'estimates' | 'limits' | 'keys'
+  'balance' | 'reserved' | 'uncertain' | 'inFlight' | 'holds' | 'estimates' | 'ratios' | 'limits' | 'keys'
 >;
 const NO_BOOKS: Books = {
-  ...{ balance: undefined, reserved: 0, uncertain: 0, inFlight: 0, holds: [], estimates: new Map(), keys: new Map() },
-  limits: { floor: undefined, low: undefined, resume: undefined },
+  ...{ balance: undefined, reserved: 0, uncertain: 0, inFlight: 0, holds: [], estimates: new Map() },
+  ...{ ratios: new Map(), keys: new Map(), limits: { floor: undefined, low: undefined, resume: undefined } },
 };
 
 /** An upload that was read, and of which nothing was made. */
@@ -62,12 +62,15 @@ export function createBatchViewer({
 
   /** What is shown of a batch and of what would be one. */
   function outlook(
-    batch: Pick<BatchRecord, 'rows' | 'classes'> & { readonly account: string; readonly budget: number | null },
+    batch: Pick<BatchRecord, 'rows' | 'classes' | 'model'> & {
+      readonly account: string;
+      readonly budget: number | null;
+    },
     progress: { readonly remaining: number; readonly spent: number; readonly reserved: number },
     books: Books,
   ) {
     const means = meansOf(books);
-    const expected = expectedCost(batch.classes, books.estimates);
+    const expected = expectedCost(batch.model, batch.classes, books);
     const key = leftOfKey(books.keys.get(batch.account));
     const found = estimate({ ...batch, ...progress, expected, key }, means);
     return {

@@ -1,9 +1,17 @@
 import type { ClassCount } from '@renderyard/shared/batch/batch';
 import type { Nanocredits } from '@renderyard/shared/credits/amount';
 
-/** What the rows of a batch will cost, all together: by what was learned of each class of cost, else by a guess. */
-export function expectedCost(classes: readonly ClassCount[], learned: ReadonlyMap<string, Nanocredits>): Nanocredits {
-  return classes.reduce((sum, { class: name, rows, guess }) => sum + rows * (learned.get(name) ?? guess), 0);
+/** What was learned of costs; see CreditState. */
+export interface LearnedCosts {
+  readonly estimates: ReadonlyMap<string, Nanocredits>;
+  readonly ratios: ReadonlyMap<string, number>;
+}
+
+/** What the rows of a batch will cost in all: by what was learned of each class, else of the model, else by a guess. */
+export function expectedCost(model: string, classes: readonly ClassCount[], learned: LearnedCosts): Nanocredits {
+  const ratio = learned.ratios.get(model) ?? 1;
+  const ofOne = ({ class: name, guess }: ClassCount) => learned.estimates.get(name) ?? Math.ceil(guess * ratio);
+  return classes.reduce((sum, each) => sum + each.rows * ofOne(each), 0);
 }
 
 /** What can be spent and how fast, at one moment. */

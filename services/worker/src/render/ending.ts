@@ -19,4 +19,14 @@ export type Ending =
   /** The ticket asks for nothing: its job ended, has another ticket, or waits elsewhere for its model. */
   | { readonly kind: 'void' };
 
-export type DeferReason = 'hold' | 'rate' | 'slot' | 'pace' | 'drain' | 'busy' | 'shutdown' | 'refused' | 'error';
+export type DeferReason =
+  | 'hold'
+  | 'rate'
+  | 'slot'
+  | 'pace'
+  | 'drain'
+  | 'learn'
+  | 'busy'
+  | 'shutdown'
+  | 'refused'
+  | 'error';
