@@ -61,6 +61,8 @@ test('Ctrl-C leaves the worker the time to keep paid images that cannot be store
       await using first = await startService({ service: 'standalone', env });
       const stored = await submit(first, 'stored');
       await untilSucceeded(first, [stored]);
+      // Who opens the store for the first time makes one where there is none: by now all have opened it.
+      await ask(first, '/health/ready');
       // As a disk that is unmounted.
       await rename(store, `${store}-away`);
       ids = [stored, ...(await Promise.all(['one', 'two', 'three'].map((prompt) => submit(first, prompt))))];
