@@ -59,9 +59,9 @@ test('two batches share the slots evenly, and a single job takes the next slot t
     simulator: { latencyMs: 150 },
     env: { SEGMIND_CONCURRENCY: '8' },
   });
-  const big = await yard.upload(csvOf(900));
+  const big = await yard.upload(csvOf(400));
   await yard.until('the first has begun', async () => (await yard.batch(big.id)).counts.succeeded > 20);
-  const small = await yard.upload(csvOf(160));
+  const small = await yard.upload(csvOf(80));
   const singles = await yard.ended(await yard.submit(Array.from({ length: 5 }, (_, i) => `single ${i}`)));
   await yard.batchEnded(small.id);
   expect((await yard.call('POST', `/v1/batches/${big.id}/cancel`)).status).toBe(200);
@@ -79,10 +79,10 @@ test('two batches share the slots evenly, and a single job takes the next slot t
   }
   // In the middle of the small one, when neither the first's tickets nor its own end tip the scales.
   const [ofBig = [], ofSmall = []] = begun.map((times) => times.sort((x, y) => x - y));
-  // Of enough rows that what one of them runs ahead for a while, on a busy machine, is little beside the rest.
-  const beside = between(ofBig, ofSmall[30] ?? 0, ofSmall[130] ?? 0);
-  expect(beside).toBeGreaterThan(60);
-  expect(beside).toBeLessThan(160);
+  // Fifty would be even; a machine that is busy with other things lets one of them run ahead for a while.
+  const beside = between(ofBig, ofSmall[15] ?? 0, ofSmall[65] ?? 0);
+  expect(beside).toBeGreaterThan(20);
+  expect(beside).toBeLessThan(100);
 }, 120_000);
 
 test('a batch whose first rows all fail alike stops and asks; failed rows are retried under their own names', async () => {
