@@ -79,10 +79,9 @@ test('two batches share the slots evenly, and a single job takes the next slot t
   }
   // In the middle of the small one, when neither the first's tickets nor its own end tip the scales.
   const [ofBig = [], ofSmall = []] = begun.map((times) => times.sort((x, y) => x - y));
-  // Fifty would be even; a machine that is busy with other things lets one of them run ahead for a while.
   const beside = between(ofBig, ofSmall[15] ?? 0, ofSmall[65] ?? 0);
-  expect(beside).toBeGreaterThan(20);
-  expect(beside).toBeLessThan(100);
+  expect(beside).toBeGreaterThan(30);
+  expect(beside).toBeLessThan(80);
 }, 120_000);
 
 test('a batch whose first rows all fail alike stops and asks; failed rows are retried under their own names', async () => {
