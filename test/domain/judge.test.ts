@@ -25,6 +25,8 @@ const job = (tries: number, uncertainTries = 0): Job => ({
   model: 'm',
   input: {},
   metadata: {},
+  webhook: undefined,
+  webhookEvents: undefined,
   output: [],
   error: undefined,
   attempts: tries + 3,

@@ -14,6 +14,7 @@ import {
   url,
 } from './settings.ts';
 import { STORE_SETTINGS } from './store/store-settings.ts';
+import { type Cidr, parseCidrs } from './webhook/cidr.ts';
 
 /** Everything an installation can be told, with its default: documented in docs/settings.md, compared by a test. */
 export const SETTINGS = {
@@ -43,6 +44,10 @@ export const SETTINGS = {
   FEED_WINDOW: integer(1, 10_000, undefined),
   MAX_WAITING_JOBS: integer(1, 10_000_000, 100_000),
   RETENTION_HOURS: integer(1, 87_600, 168),
+  WEBHOOK_SECRET: webhookSecret(),
+  WEBHOOK_SCHEDULE_S: schedule('0,5,300,1800,7200,18000,36000,50400,72000,86400'),
+  WEBHOOK_TIMEOUT_MS: integer(100, 120_000, 15_000),
+  WEBHOOK_ALLOW_CIDRS: cidrs(),
   MAX_UPLOAD_BYTES: integer(1024, 1_099_511_627_776, 1_073_741_824),
   MAX_ROWS: integer(1, 100_000_000, 2_000_000),
   // The values of a row far over it must still fit into a part of the store, written as JSON.
@@ -158,6 +163,41 @@ function secretKey(): Setting<Buffer | undefined> {
       const bytes = Buffer.from(value, 'base64');
       return bytes.length === 32 ? bytes : undefined;
     },
+  };
+}
+
+/** Of the form that Standard Webhooks asks for, with its bounds: https://www.standardwebhooks.com, “Signature scheme”. */
+function webhookSecret(): Setting<string | undefined> {
+  return {
+    expects: 'whsec_ and 24 to 64 bytes in base64, as `echo whsec_$(openssl rand -base64 32)` prints them',
+    fallback: undefined,
+    parse: (value) => {
+      const encoded = /^whsec_([A-Za-z0-9+/]+={0,2})$/.exec(value)?.[1];
+      const { length } = Buffer.from(encoded ?? '', 'base64');
+      return encoded !== undefined && encoded.length % 4 === 0 && length >= 24 && length <= 64 ? value : undefined;
+    },
+  };
+}
+
+/** Waits before each attempt, in seconds. */
+function schedule(fallback: string): Setting<readonly number[]> {
+  const parse = (list: string) => {
+    const waits = list.split(',').map((wait) => (/^\s*\d{1,7}\s*$/.test(wait) ? Number(wait) : -1));
+    return waits.length <= 20 && waits.every((wait) => wait >= 0 && wait <= 604_800) ? waits : undefined;
+  };
+  return {
+    expects:
+      'a comma-separated list of 1 to 20 whole numbers of seconds from 0 to 604800, the wait before each attempt',
+    fallback: parse(fallback) ?? [],
+    parse,
+  };
+}
+
+function cidrs(): Setting<readonly Cidr[]> {
+  return {
+    expects: 'a comma-separated list of networks such as 10.0.0.0/8 or fd00::/8',
+    fallback: [],
+    parse: parseCidrs,
   };
 }
 

@@ -2,42 +2,11 @@ import type { Nanocredits } from '../credits/amount.ts';
 import { newSecret } from '../ids.ts';
 import type { Redis } from '../redis/connect.ts';
 import { defineScript } from '../redis/script.ts';
-import type { BatchDecision, BatchHold, BatchRecord, BatchStatus } from './batch.ts';
+import { BATCH_EVENT_TYPES, eventsField } from '../webhook/event-type.ts';
+import type { BatchDecision, BatchRecord, BatchStatus } from './batch.ts';
+import { type BatchState, readBatchState } from './batch-state.ts';
 import { parseRowJobId } from './row.ts';
 import type { RowResult } from './row-result.ts';
-
-/** A batch as it runs. Times are milliseconds since 1970. */
-export interface BatchState {
-  readonly id: string;
-  readonly account: string;
-  readonly status: BatchStatus;
-  readonly hold: BatchHold | undefined;
-  readonly model: string;
-  /** Accepted rows. */
-  readonly total: number;
-  readonly rejected: number;
-  readonly processing: number;
-  readonly succeeded: number;
-  readonly failed: number;
-  /** Only once the batch is canceled: rows that were not rendered because of it. */
-  readonly canceled: number;
-  readonly cost: Nanocredits;
-  /** Estimates of its calls in flight. */
-  readonly reserved: Nanocredits;
-  /** Calls whose outcome is unknown. */
-  readonly uncertain: number;
-  readonly name: string | null;
-  readonly budget: Nanocredits | null;
-  readonly metadata: Readonly<Record<string, unknown>>;
-  readonly runs: number;
-  /** `seq` of the decision that holds here. */
-  readonly decision: number;
-  readonly createdAt: number;
-  readonly startedAt: number | undefined;
-  readonly endedAt: number | undefined;
-  /** When its latest rows ended, newest first, at most 50. */
-  readonly latest: readonly number[];
-}
 
 /** A row that has not ended, and calls of it of which no result tells: their outcome is unknown. */
 export interface BegunRow {
@@ -179,7 +148,7 @@ export function createBatchStates({
       const answers = await redis.multi().hgetall(`${prefix}batch:${id}`).lrange(`${prefix}ends:${id}`, 0, -1).exec();
       const [[stateError, hash] = [], [endsError, ends] = []] = answers ?? [];
       if (stateError || endsError) throw stateError ?? endsError;
-      return readState(hash as Record<string, string>, ends as string[]);
+      return readBatchState(hash as Record<string, string>, ends as string[]);
     },
 
     /** Ids of an account's batches, the newest first; `after` is the id of the last one already seen. */
@@ -284,6 +253,8 @@ function decisionArgument({
   by: _by,
   action: _action,
   changes: _,
+  webhook,
+  webhook_events: events,
   ...decision
 }: BatchDecision) {
   // What is missing must be missing for Lua, too.
@@ -292,36 +263,9 @@ function decisionArgument({
     metadata: JSON.stringify(metadata),
     ...(name === null ? {} : { name }),
     ...(budget === null ? {} : { budget }),
-  };
-}
-
-function readState(hash: Readonly<Record<string, string>>, ends: readonly string[]): BatchState | undefined {
-  if (hash.id === undefined) return undefined;
-  const number = (name: string) => Number(hash[name] ?? 0);
-  const time = (name: string) => (hash[name] === undefined ? undefined : Number(hash[name]));
-  return {
-    id: hash.id,
-    account: hash.account ?? '',
-    status: hash.status as BatchStatus,
-    hold: hash.hold === undefined ? undefined : (JSON.parse(hash.hold) as BatchHold),
-    model: hash.model ?? '',
-    total: number('total'),
-    rejected: number('rejected'),
-    processing: number('processing'),
-    succeeded: number('succeeded'),
-    failed: number('failed'),
-    canceled: number('canceled'),
-    cost: number('cost'),
-    reserved: number('reserved'),
-    uncertain: number('uncertain'),
-    name: hash.name ?? null,
-    budget: hash.budget === undefined ? null : number('budget'),
-    metadata: JSON.parse(hash.metadata ?? '{}') as BatchState['metadata'],
-    runs: number('runs'),
-    decision: number('decision'),
-    createdAt: number('created_at'),
-    startedAt: time('started_at'),
-    endedAt: time('ended_at'),
-    latest: ends.map(Number),
+    ...(webhook === undefined ? {} : { webhook }),
+    ...(webhook === undefined && events === undefined
+      ? {}
+      : { webhook_events: eventsField(events ?? BATCH_EVENT_TYPES) }),
   };
 }

@@ -1,5 +1,6 @@
 import type { AuditChange } from '../audit-change.ts';
 import type { Nanocredits } from '../credits/amount.ts';
+import type { EventType } from '../webhook/event-type.ts';
 
 /** The states of a batch; the last two are final. `finishing`: every row has ended, its results are being written. */
 export const BATCH_STATUSES = ['running', 'paused', 'canceling', 'finishing', 'completed', 'canceled'] as const;
@@ -128,4 +129,8 @@ export interface BatchDecision {
   readonly name: string | null;
   readonly budget: Nanocredits | null;
   readonly metadata: Readonly<Record<string, unknown>>;
+  /** Who is told of it besides the account's endpoints. */
+  readonly webhook?: string;
+  /** Which events, of its rows, too; only its own if left out. */
+  readonly webhook_events?: readonly EventType[];
 }

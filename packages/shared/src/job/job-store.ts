@@ -2,8 +2,10 @@ import type { Nanocredits } from '../credits/amount.ts';
 import type { Redis } from '../redis/connect.ts';
 import type { Generation } from '../redis/generation.ts';
 import { defineScript } from '../redis/script.ts';
-import { type Image, imageKey, type Job, type JobError, type JobStatus } from './job.ts';
+import { type EventType, eventsField, JOB_EVENT_TYPES } from '../webhook/event-type.ts';
+import type { Job, JobError, JobStatus } from './job.ts';
 import type { JobEnd, RowEnd } from './job-end.ts';
+import { readJob } from './read-job.ts';
 
 /** What a new job is made of. */
 export interface NewJob {
@@ -12,6 +14,9 @@ export interface NewJob {
   readonly model: string;
   readonly input: Readonly<Record<string, unknown>>;
   readonly metadata: Readonly<Record<string, unknown>>;
+  readonly webhook?: string | undefined;
+  /** All of a job's events if left out. */
+  readonly webhookEvents?: readonly EventType[] | undefined;
   readonly createdAt: number;
   readonly expiresAt: number | undefined;
 }
@@ -96,6 +101,9 @@ export function createJobStore({
         ticket: '0',
         created_at: String(job.createdAt),
         ...(job.expiresAt === undefined ? {} : { expires_at: String(job.expiresAt) }),
+        ...(job.webhook === undefined
+          ? {}
+          : { webhook: job.webhook, webhook_events: eventsField(job.webhookEvents ?? JOB_EVENT_TYPES) }),
       };
       const { status } = await scripts.create(redis, prefix, {
         ...known(),
@@ -261,35 +269,4 @@ export function createJobStore({
 
 function snake({ startedAt, ...rest }: NonNullable<RowEnd['previous']>) {
   return { ...rest, started_at: startedAt ?? undefined };
-}
-
-function readJob(hash: Readonly<Record<string, string>>): Job | undefined {
-  if (hash.id === undefined) return undefined;
-  const time = (name: string) => (hash[name] === undefined ? undefined : Number(hash[name]));
-  return {
-    id: hash.id,
-    account: hash.account ?? '',
-    batch: hash.batch,
-    row: hash.row === undefined ? undefined : Number(hash.row),
-    run: Number(hash.run ?? 0),
-    status: hash.status as JobStatus,
-    model: hash.model ?? '',
-    input: JSON.parse(hash.input ?? '{}') as Job['input'],
-    metadata: JSON.parse(hash.metadata ?? '{}') as Job['metadata'],
-    output: JSON.parse(hash.output ?? '[]') as readonly Image[],
-    error: hash.error === undefined ? undefined : (JSON.parse(hash.error) as JobError),
-    attempts: Number(hash.attempts),
-    tries: Number(hash.tries),
-    uncertain: Number(hash.uncertain),
-    uncertainTries: Number(hash.uncertain_tries),
-    cost: Number(hash.cost),
-    cancelRequested: hash.cancel !== undefined,
-    call: hash.call ?? '',
-    ticket: Number(hash.ticket),
-    createdAt: Number(hash.created_at),
-    startedAt: time('started_at'),
-    endedAt: time('ended_at'),
-    expiresAt: time('expires_at'),
-    imageKey: hash.batch === undefined ? imageKey(hash.id) : '',
-  };
 }

@@ -1,4 +1,5 @@
 import type { Nanocredits } from '../credits/amount.ts';
+import type { EventType } from '../webhook/event-type.ts';
 
 /** The states of a job; the last four are final. */
 export const JOB_STATUSES = ['queued', 'processing', 'succeeded', 'failed', 'canceled', 'expired'] as const;
@@ -55,6 +56,9 @@ export interface Job {
   /** The body of the call, exactly as it is sent. Of a row it lies in the store, and is empty here until read from there. */
   readonly input: Readonly<Record<string, unknown>>;
   readonly metadata: Readonly<Record<string, unknown>>;
+  /** Who is told of it besides the account's endpoints, and of which events; of a row its batch says so. */
+  readonly webhook: string | undefined;
+  readonly webhookEvents: readonly EventType[] | undefined;
   readonly output: readonly Image[];
   readonly error: JobError | undefined;
   /** Calls made, over all retries; a deferral (credits, 429, a hold, a shutdown) counts none. */

@@ -1,5 +1,5 @@
 import { type BatchDecision, isBatchFinal } from '@renderyard/shared/batch/batch';
-import type { BatchState } from '@renderyard/shared/batch/batch-states';
+import type { BatchState } from '@renderyard/shared/batch/batch-state';
 import type { Nanocredits } from '@renderyard/shared/credits/amount';
 import { ProblemError } from '../errors/problem-error.ts';
 

@@ -1,5 +1,5 @@
 import { type BatchRecord, isBatchFinal } from '@renderyard/shared/batch/batch';
-import type { BatchState } from '@renderyard/shared/batch/batch-states';
+import type { BatchState } from '@renderyard/shared/batch/batch-state';
 import type { Clock } from '@renderyard/shared/clock';
 import type { Config } from '@renderyard/shared/config';
 import { toCredits } from '@renderyard/shared/credits/amount';

@@ -1,7 +1,8 @@
 import { type BatchAction, type BatchDecision, isBatchFinal } from '@renderyard/shared/batch/batch';
 import { type BatchFiles, JSON_TYPE } from '@renderyard/shared/batch/batch-files';
 import { openKey } from '@renderyard/shared/batch/batch-layout';
-import type { BatchState, BatchStates } from '@renderyard/shared/batch/batch-states';
+import type { BatchState } from '@renderyard/shared/batch/batch-state';
+import type { BatchStates } from '@renderyard/shared/batch/batch-states';
 import type { Clock } from '@renderyard/shared/clock';
 import type { Logger } from '@renderyard/shared/logger';
 import { loadProgress } from '@renderyard/shared/recovery/load-progress';

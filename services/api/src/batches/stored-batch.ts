@@ -1,7 +1,7 @@
 import type { BatchDecision, BatchRecord } from '@renderyard/shared/batch/batch';
 import type { BatchFiles } from '@renderyard/shared/batch/batch-files';
 import { manifestKey, recordKey } from '@renderyard/shared/batch/batch-layout';
-import type { BatchState } from '@renderyard/shared/batch/batch-states';
+import type { BatchState } from '@renderyard/shared/batch/batch-state';
 import type { Nanocredits } from '@renderyard/shared/credits/amount';
 
 /** A batch: what was submitted, and how it stands. */
@@ -72,6 +72,8 @@ export function unopened(record: BatchRecord, decision: BatchDecision): BatchSta
     name: decision.name,
     budget: decision.budget,
     metadata: decision.metadata,
+    webhook: decision.webhook,
+    webhookEvents: decision.webhook_events,
     runs: decision.runs,
     decision: decision.seq,
     createdAt: record.created_at,

@@ -48,6 +48,8 @@ export async function submitJob(
 function accepted(job: NewJob): Job {
   return {
     ...job,
+    webhook: job.webhook,
+    webhookEvents: job.webhookEvents,
     batch: undefined,
     row: undefined,
     run: 0,

@@ -1,6 +1,7 @@
 import type { BatchDecision } from '@renderyard/shared/batch/batch';
 import type { BatchFiles } from '@renderyard/shared/batch/batch-files';
-import type { BatchState, BatchStates } from '@renderyard/shared/batch/batch-states';
+import type { BatchState } from '@renderyard/shared/batch/batch-state';
+import type { BatchStates } from '@renderyard/shared/batch/batch-states';
 import type { Logger } from '@renderyard/shared/logger';
 
 /** Batches whose pause lies in the store, as far as this process remembers. */

@@ -1,7 +1,7 @@
 import { type BatchStatus, isBatchFinal } from '@renderyard/shared/batch/batch';
 import type { BatchFiles } from '@renderyard/shared/batch/batch-files';
 import { manifestKey } from '@renderyard/shared/batch/batch-layout';
-import type { BatchState } from '@renderyard/shared/batch/batch-states';
+import type { BatchState } from '@renderyard/shared/batch/batch-state';
 import { readStoredBatch } from '../stored-batch.ts';
 
 /** What the state of its batch means for a row. */

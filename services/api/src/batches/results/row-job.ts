@@ -26,6 +26,8 @@ export function rowJob(batch: BatchRecord, row: RowNow, now: BatchNow, live: Job
     model: batch.model,
     input: rowInput(batch, record),
     metadata: {},
+    webhook: undefined,
+    webhookEvents: undefined,
     output: status === 'succeeded' ? (result?.output ?? []) : [],
     error: status === 'failed' ? result?.error : undefined,
     attempts: total('attempts'),

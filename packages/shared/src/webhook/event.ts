@@ -1,0 +1,32 @@
+import type { DeliveredType } from './event-type.ts';
+
+/** Who is to be told: an endpoint, or the own webhook of a job or a batch. */
+export type Addressee = { readonly webhook: string } | { readonly url: string };
+
+/** What an entry of the outbox holds: what happened, as it was then, and who is to be told. Written by tell.lua. */
+export interface OutboxEvent {
+  /** The same for the same happening, however often it is told. */
+  readonly id: string;
+  readonly type: DeliveredType;
+  readonly account: string;
+  /** When it happened, in milliseconds since 1970. */
+  readonly at: number;
+  readonly to: readonly Addressee[];
+  readonly job_id?: string;
+  readonly batch_id?: string;
+  /** The Redis hash of a job outside of batches. */
+  readonly job?: Readonly<Record<string, string>>;
+  /** A row that ended; `line` is its `RowResult`, as JSON. */
+  readonly row?: { readonly row: number; readonly line: string };
+  /** The Redis hash of a batch. */
+  readonly batch?: Readonly<Record<string, string>>;
+  readonly credits?: {
+    readonly from: string;
+    readonly to: string;
+    readonly cause: string;
+    /** Nanocredits, as texts; empty where not known. */
+    readonly balance: string;
+    readonly floor: string;
+  };
+  readonly endpoint?: { readonly id: string; readonly url: string; readonly reason: string };
+}
