@@ -90,7 +90,7 @@ describe('a batch', () => {
     expect([...(bench.written.get(id)?.keys() ?? [])].sort((a, b) => a - b)).toEqual(
       Array.from({ length: 30 }, (_, i) => i + 1),
     );
-    const ledger = /^(credits|pace|estimates|costs|classes|successes|hours|books:\d+|unnoted-days|keys|key:acme)$/;
+    const ledger = /^(live|credits|pace|estimates|costs|classes|successes|hours|books:\d+|unnoted-days|keys|key:acme)$/;
     const left = (await keysOf(bench)).filter((key) => !before.has(key) && !ledger.test(key));
     expect(left.sort()).toEqual([`batch:${id}`, 'batches:acme', 'served', 'tickets'].sort());
     expect(await bench.redis.pttl(`${bench.prefix}batch:${id}`)).toBeGreaterThan(0);

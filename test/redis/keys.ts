@@ -31,6 +31,8 @@ async function contentOf(redis: Redis, key: string): Promise<unknown> {
       return redis.lrange(key, 0, -1);
     case 'set':
       return (await redis.smembers(key)).sort();
+    case 'stream':
+      return redis.xrange(key, '-', '+');
     default:
       throw new Error(`${key} is of a type that no script writes`);
   }

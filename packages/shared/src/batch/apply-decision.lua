@@ -1,5 +1,6 @@
 -- Puts a decision into force; see BatchDecision in batch.ts. Needs rows.lua.
-local function apply_decision(id, decision, now)
+--   quiet  true: the batch is being opened, and whoever listens knows of its decisions
+local function apply_decision(id, decision, now, quiet)
   local batch = P .. 'batch:' .. id
   local state = redis.call('HMGET', batch, 'status', 'runs', 'decision')
   local status = state[1]
@@ -7,7 +8,7 @@ local function apply_decision(id, decision, now)
   if tonumber(state[3] or 0) >= decision.seq then return end
   redis.call('HSET', batch, 'decision', decision.seq, 'metadata', decision.metadata)
   redis.call('HDEL', batch, 'undecided')
-  for _, name in ipairs({ 'name', 'budget' }) do
+  for _, name in ipairs({ 'name', 'budget', 'webhook', 'webhook_events' }) do
     if decision[name] ~= nil then redis.call('HSET', batch, name, decision[name]) else redis.call('HDEL', batch, name) end
   end
   if status == 'canceling' then return end
@@ -18,7 +19,7 @@ local function apply_decision(id, decision, now)
       redis.call('DEL', bits .. ':failed')
     end
     redis.call('HSET', batch, 'runs', decision.runs, 'failed', 0)
-    redis.call('HDEL', batch, 'alike', 'alike_code')
+    redis.call('HDEL', batch, 'alike', 'alike_code', 'progress_step')
     if status == 'finishing' then
       status = 'running'
       redis.call('HSET', batch, 'status', status)
@@ -34,6 +35,9 @@ local function apply_decision(id, decision, now)
     if decision.hold then
       redis.call('HSET', batch, 'hold', cjson.encode(decision.hold))
       delist(id)
+      if status == 'running' and not quiet then
+        tell_batch(id, 'batch.paused', string.format('%.0f', decision.hold.since), now)
+      end
     else
       redis.call('HDEL', batch, 'hold')
       enlist(id)
@@ -41,4 +45,5 @@ local function apply_decision(id, decision, now)
     -- A retry of a batch none of whose rows has failed.
     finish_if_ended(id, now)
   end
+  show_batch(id, now)
 end

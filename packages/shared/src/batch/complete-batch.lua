@@ -21,4 +21,5 @@ local bits = P .. 'bits:' .. a.id
 redis.call('DEL', bits .. ':ok', bits .. ':failed', bits .. ':again', P .. 'ends:' .. a.id, P .. 'versions:' .. a.id,
   P .. 'dirty:' .. a.id, P .. 'flushing:' .. a.id)
 redis.call('PEXPIRE', batch, a.keep_ms)
+tell_batch(a.id, 'batch.' .. redis.call('HGET', batch, 'status'), batch_field(a.id, 'runs') or '0', redis_now())
 return cjson.encode({ done = true })

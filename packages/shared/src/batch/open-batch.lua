@@ -43,6 +43,6 @@ for _, row in ipairs(a.begun or {}) do
   end
 end
 local now = redis_now()
-apply_decision(a.id, a.decision, now)
+apply_decision(a.id, a.decision, now, true)
 finish_if_ended(a.id, now)
 return cjson.encode({ new = true })

@@ -9,6 +9,7 @@
 --   window               hash: how many rows have tickets: '*' all, 'a:<account>', 'b:<batch>'
 --   tickets, served      counters: generations of rows' tickets, which no two share; turns
 -- Needs guard.lua.
+-- include ../webhook/tell.lua
 
 -- Results wait so long, in milliseconds, before they are written; each part is then written once, not once a row.
 local FLUSH_MS = 15000
@@ -169,6 +170,7 @@ local function pause_batch(batch, reason, detail, now)
     'hold', cjson.encode({ reason = reason, since = now, detail = detail }))
   delist(batch)
   flush_soon(batch, now, true)
+  tell_batch(batch, 'batch.paused', string.format('%.0f', now), now)
 end
 
 -- A batch all of whose rows have ended is written to its end.
@@ -179,6 +181,7 @@ local function finish_if_ended(batch, now)
     redis.call('HSET', P .. 'batch:' .. batch, 'status', 'finishing')
     redis.call('HDEL', P .. 'batch:' .. batch, 'hold')
     delist(batch)
+    show_batch(batch, now)
   end
   flush_soon(batch, now, true)
 end
@@ -210,6 +213,7 @@ local function end_row(id, status, now, told, output, failure)
   redis.call('LTRIM', P .. 'ends:' .. batch, 0, 49)
   flush_soon(batch, now + FLUSH_MS)
   forget_row(id, now)
+  tell_row(id, batch, row, status, line, now)
 
   if status == 'failed' then
     local code = cjson.decode(failure).code

@@ -169,5 +169,6 @@ elseif state[1] == 'queued' then
   redis.call('HSET', job, 'status', 'processing')
   redis.call('ZREM', P .. 'jobs:' .. account .. ':queued', a.job)
   redis.call('ZADD', P .. 'jobs:' .. account .. ':processing', 0, a.job)
+  live(account, 'job.processing', now, 'job', a.job)
 end
 return cjson.encode({ verdict = 'go', seq = seq, estimate = estimate, started_at = now })

@@ -1,4 +1,5 @@
 -- include fields.lua
+-- include ../webhook/tell.lua
 -- The state of the account, for people and their programs: see credit-state.ts, which has the same list, and
 -- docs/credits.md, which draws it. What may be called is decided by admit.lua, not by the state.
 local TRANSITIONS = {
@@ -18,6 +19,8 @@ local TRANSITIONS = {
 local ASKED_MS = 15000
 local MOST_EVENTS = 1000
 
+local function whole(amount) return amount == '' and '' or string.format('%.0f', amount) end
+
 local function move(to, cause, now)
   local was = redis.call('HMGET', P .. 'credits', 'state', 'low_told')
   local from = was[1] or 'open'
@@ -35,8 +38,12 @@ local function move(to, cause, now)
   -- The same change of the same Redis has the same id, whoever tells of it.
   local n = redis.call('HINCRBY', P .. 'credits', 'events', 1)
   local id = 'evt_' .. string.sub(redis.sha1hex((redis.call('GET', P .. 'generation') or '') .. ' credits ' .. n), 1, 26)
+  local balance, floor = credits_number('balance') or '', limit('floor') or ''
   redis.call('XADD', P .. 'credit-events', 'MAXLEN', '~', MOST_EVENTS, '*', 'id', id, 'type', event, 'from', from, 'to', to,
-    'cause', cause, 'at', now, 'balance', credits_number('balance') or '', 'floor', limit('floor') or '')
+    'cause', cause, 'at', now, 'balance', balance, 'floor', floor)
+  if event == '' then return end
+  local credits = { from = from, to = to, cause = cause, balance = whole(balance), floor = whole(floor) }
+  tell_of_credits({ id = id, type = event, credits = credits }, now)
 end
 
 -- Brings the state to where it belongs, after anything that it depends on has changed.

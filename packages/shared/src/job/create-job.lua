@@ -3,6 +3,7 @@
 -- Returns {status = 'created' | 'exists' | 'full'}
 -- include ../redis/guard.lua
 -- include backlog.lua
+-- include ../webhook/tell.lua
 
 local job = P .. 'job:' .. a.id
 if redis.call('EXISTS', job) == 1 then return cjson.encode({ status = 'exists' }) end
@@ -12,4 +13,5 @@ redis.call('ZADD', P .. 'jobs:' .. a.account, 0, a.id)
 redis.call('ZADD', P .. 'jobs:' .. a.account .. ':queued', 0, a.id)
 redis.call('ZADD', P .. 'waiting', 0, a.id)
 if a.expires_at then redis.call('ZADD', P .. 'expiring', a.expires_at, a.id) end
+live(a.account, 'job.queued', redis_now(), 'job', a.id)
 return cjson.encode({ status = 'created' })

@@ -1,6 +1,7 @@
 -- Ends a job outside a batch, once. Every way to a final state comes through here; a row's is end_row.
 --   fields  flat list of further fields of the job's hash
 -- include ../batch/rows.lua
+-- include ../webhook/tell.lua
 local function finish(id, status, now, fields)
   local job = P .. 'job:' .. id
   local was = redis.call('HMGET', job, 'status', 'account', 'model')
@@ -16,4 +17,5 @@ local function finish(id, status, now, fields)
   redis.call('ZREM', P .. 'expiring', id)
   redis.call('ZADD', P .. 'ended', now, id)
   redis.call('PUBLISH', P .. 'ended', id)
+  tell_job(id, status, was[2], now)
 end

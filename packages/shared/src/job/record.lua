@@ -165,6 +165,7 @@ if status == 'queued' or status == 'parked' then
     redis.call('ZADD', P .. 'parked:' .. lot, now, a.id)
     redis.call('SADD', P .. 'parked', lot)
   end
+  live(state[4], 'job.queued', now, 'job', a.id)
   return cjson.encode({ status = status })
 end
 local fields = { 'output', a.output or '[]' }

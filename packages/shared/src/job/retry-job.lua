@@ -3,6 +3,7 @@
 -- Returns {status = 'queued' | 'succeeded' (its image is already there and paid for) | 'refused' | 'missing' | 'full'}
 -- include ../redis/guard.lua
 -- include backlog.lua
+-- include ../webhook/tell.lua
 
 local job = P .. 'job:' .. a.id
 local state = redis.call('HMGET', job, 'status', 'account', 'output')
@@ -16,6 +17,7 @@ redis.call('HDEL', job, 'error')
 if state[3] and state[3] ~= '[]' then
   redis.call('HSET', job, 'status', 'succeeded')
   redis.call('ZADD', list .. 'succeeded', 0, a.id)
+  tell_job(a.id, 'succeeded', account, redis_now())
   return cjson.encode({ status = 'succeeded' })
 end
 redis.call('HSET', job, 'status', 'queued', 'tries', 0, 'uncertain_tries', 0)
@@ -23,4 +25,5 @@ redis.call('HDEL', job, 'ended_at', 'expires_at')
 redis.call('ZREM', P .. 'ended', a.id)
 redis.call('ZADD', list .. 'queued', 0, a.id)
 redis.call('ZADD', P .. 'waiting', 0, a.id)
+live(account, 'job.queued', redis_now(), 'job', a.id)
 return cjson.encode({ status = 'queued' })
