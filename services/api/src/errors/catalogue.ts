@@ -199,6 +199,8 @@ export const PART_CODES = [
   'forbidden_name',
   'duplicate_name',
   'not_available',
+  'unknown_event_type',
+  'webhook_url_refused',
   'syntax',
 ] as const;
 export type PartCode = (typeof PART_CODES)[number];

@@ -1,0 +1,38 @@
+import type { PartProblem } from '../errors/problem-error.ts';
+
+/** Characters. */
+const LONGEST_URL = 2048;
+
+/** Says why webhooks cannot go to a URL, in words for whoever gave it; undefined where they can. */
+export type CheckWebhookUrl = (url: string) => Promise<string | undefined>;
+
+/**
+ * Reads the URL of a webhook: of an endpoint, a job or a batch.
+ * @param at JSON pointer of the value in the request, or `?name`. @param problems what is wrong is added here.
+ * @param guard whether it may be sent to; see createWebhookUrlGuard.
+ * @returns the URL as it will be asked for; undefined where it is left out (also null), or wrong.
+ */
+export async function readWebhookUrl(
+  value: unknown,
+  at: string,
+  problems: PartProblem[],
+  guard: CheckWebhookUrl,
+): Promise<string | undefined> {
+  if (value === undefined || value === null) return undefined;
+  const name = at.slice(1);
+  const form = `${name} must be a URL of at most ${LONGEST_URL} characters, such as https://example.com/hooks/renderyard.`;
+  if (typeof value !== 'string') {
+    problems.push({ pointer: at, code: 'wrong_type', detail: form });
+    return undefined;
+  }
+  // What a parser of URLs would take out, or turn into something else, was not meant.
+  if (value.length > LONGEST_URL || !/^https?:\/\/[^\s\\#]+$/i.test(value) || !URL.canParse(value)) {
+    problems.push({ pointer: at, code: 'invalid_format', detail: form });
+    return undefined;
+  }
+  const { href } = new URL(value);
+  const refusal = await guard(href);
+  if (refusal === undefined) return href;
+  problems.push({ pointer: at, code: 'webhook_url_refused', detail: `${name} ${refusal}` });
+  return undefined;
+}
