@@ -1,6 +1,6 @@
-import { type Estimate, estimate, expectedCost, type Means, type Need } from '@renderyard/api/batches/estimate';
-import { expectedEnd, measuredRate } from '@renderyard/api/batches/eta';
-import { limitOf } from '@renderyard/api/batches/limit';
+import { type Estimate, estimate, expectedCost, type Means, type Need } from '@renderyard/shared/batch/estimate';
+import { expectedEnd, measuredRate } from '@renderyard/shared/batch/eta';
+import { limitOf } from '@renderyard/shared/batch/limit';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 

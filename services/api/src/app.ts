@@ -1,5 +1,6 @@
 import { createBatchFiles } from '@renderyard/shared/batch/batch-files';
 import { createBatchStates } from '@renderyard/shared/batch/batch-states';
+import { createBatchViewer } from '@renderyard/shared/batch/batch-viewer';
 import type { Clock } from '@renderyard/shared/clock';
 import type { Config } from '@renderyard/shared/config';
 import { createCreditDecisions } from '@renderyard/shared/credits/credit-decisions';
@@ -16,7 +17,6 @@ import type { Store } from '@renderyard/shared/store/store';
 import { fastify, LogController } from 'fastify';
 import type { App } from './app-instance.ts';
 import { createBatchFinder } from './batches/batch-finder.ts';
-import { createBatchViewer } from './batches/batch-viewer.ts';
 import { createImporter } from './batches/intake/importer.ts';
 import { createRowJobFinder } from './batches/results/find-row-job.ts';
 import { createReadiness } from './health/readiness.ts';

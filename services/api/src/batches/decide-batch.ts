@@ -3,6 +3,7 @@ import { type BatchFiles, JSON_TYPE } from '@renderyard/shared/batch/batch-files
 import { openKey } from '@renderyard/shared/batch/batch-layout';
 import type { BatchState } from '@renderyard/shared/batch/batch-state';
 import type { BatchStates } from '@renderyard/shared/batch/batch-states';
+import type { FoundBatch } from '@renderyard/shared/batch/found-batch';
 import type { Clock } from '@renderyard/shared/clock';
 import type { Logger } from '@renderyard/shared/logger';
 import { loadProgress } from '@renderyard/shared/recovery/load-progress';
@@ -15,7 +16,6 @@ import type { Turns } from '../turns.ts';
 import { changedTerms } from './batch-audit.ts';
 import { type Change, termsOf } from './batch-changes.ts';
 import type { BatchFinder } from './batch-finder.ts';
-import type { FoundBatch } from './stored-batch.ts';
 
 export interface DecideDeps {
   readonly store: Store;

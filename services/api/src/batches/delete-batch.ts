@@ -9,9 +9,9 @@ import {
   recordKey,
 } from '@renderyard/shared/batch/batch-layout';
 import type { BatchStates } from '@renderyard/shared/batch/batch-states';
+import type { FoundBatch } from '@renderyard/shared/batch/found-batch';
 import type { Store } from '@renderyard/shared/store/store';
 import { ProblemError } from '../errors/problem-error.ts';
-import type { FoundBatch } from './stored-batch.ts';
 
 /** Objects deleted at once: what S3 takes in one request. */
 const CHUNK = 1000;

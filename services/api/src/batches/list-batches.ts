@@ -1,7 +1,7 @@
 import type { BatchStatus } from '@renderyard/shared/batch/batch';
 import type { BatchStates } from '@renderyard/shared/batch/batch-states';
+import type { FoundBatch } from '@renderyard/shared/batch/found-batch';
 import type { BatchFinder } from './batch-finder.ts';
-import type { FoundBatch } from './stored-batch.ts';
 
 export interface BatchPage {
   readonly batches: readonly FoundBatch[];

@@ -2,13 +2,8 @@ import type { BatchDecision, BatchRecord } from '@renderyard/shared/batch/batch'
 import type { BatchFiles } from '@renderyard/shared/batch/batch-files';
 import { manifestKey, recordKey } from '@renderyard/shared/batch/batch-layout';
 import type { BatchState } from '@renderyard/shared/batch/batch-state';
+import type { FoundBatch } from '@renderyard/shared/batch/found-batch';
 import type { Nanocredits } from '@renderyard/shared/credits/amount';
-
-/** A batch: what was submitted, and how it stands. */
-export interface FoundBatch {
-  readonly record: BatchRecord;
-  readonly state: BatchState;
-}
 
 /** Of a manifest, what it tells of the batch as a whole. */
 interface Ending {

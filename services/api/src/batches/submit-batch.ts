@@ -3,6 +3,8 @@ import type { BatchDecision, BatchRecord } from '@renderyard/shared/batch/batch'
 import type { BatchFiles } from '@renderyard/shared/batch/batch-files';
 import { recordKey } from '@renderyard/shared/batch/batch-layout';
 import type { BatchStates } from '@renderyard/shared/batch/batch-states';
+import type { ReadUpload } from '@renderyard/shared/batch/batch-viewer';
+import type { FoundBatch } from '@renderyard/shared/batch/found-batch';
 import type { Clock } from '@renderyard/shared/clock';
 import { describeError } from '@renderyard/shared/describe-error';
 import type { Logger } from '@renderyard/shared/logger';
@@ -11,10 +13,9 @@ import { ProblemError } from '../errors/problem-error.ts';
 import { toProblem } from '../errors/to-problem.ts';
 import type { Feeder } from '../jobs/feeder.ts';
 import type { BatchRequest } from './batch-options.ts';
-import type { ReadUpload } from './batch-viewer.ts';
 import { commitBatch, deleteOtherParts, deleteParts, openBatch } from './commit-batch.ts';
 import type { ImportResult } from './intake/import-job.ts';
-import { type FoundBatch, readStoredBatch, unopened } from './stored-batch.ts';
+import { readStoredBatch, unopened } from './stored-batch.ts';
 import { contentFingerprint } from './upload-content.ts';
 import { markUpload, type UploadMarker } from './upload-marker.ts';
 

@@ -1,7 +1,7 @@
 import type { JobStore } from '@renderyard/shared/job/job-store';
+import type { ShownJob } from '@renderyard/shared/job/job-view';
 import type { Store } from '@renderyard/shared/store/store';
 import { ProblemError } from '../errors/problem-error.ts';
-import type { ShownJob } from './job-view.ts';
 
 /**
  * Deletes a single job that has ended.

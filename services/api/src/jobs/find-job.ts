@@ -1,8 +1,8 @@
 import { parseRowJobId } from '@renderyard/shared/batch/row';
 import { isId } from '@renderyard/shared/ids';
 import type { JobStore } from '@renderyard/shared/job/job-store';
+import type { ShownJob } from '@renderyard/shared/job/job-view';
 import { ProblemError } from '../errors/problem-error.ts';
-import type { ShownJob } from './job-view.ts';
 
 /** Finds the job of a row of a batch; undefined where there is none. */
 export type FindRowJob = (place: { readonly batch: string; readonly row: number }) => Promise<ShownJob | undefined>;

@@ -1,6 +1,6 @@
 import type { Clock } from '@renderyard/shared/clock';
 import type { Ledger } from '@renderyard/shared/credits/ledger';
-import { type JobView, type ShownJob, viewJob } from './job-view.ts';
+import { type JobView, type ShownJob, viewJob } from '@renderyard/shared/job/job-view';
 
 export interface JobViewer {
   /** The holds are read once for all jobs, and only if one of them is queued. */

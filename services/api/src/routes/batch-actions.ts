@@ -1,10 +1,10 @@
 import type { BatchAction } from '@renderyard/shared/batch/batch';
+import { BatchSchema } from '@renderyard/shared/batch/batch-view';
+import type { BatchViewer } from '@renderyard/shared/batch/batch-viewer';
 import type { FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
 import type { App } from '../app-instance.ts';
 import { type Change, cancel, pause, resume, retry } from '../batches/batch-changes.ts';
-import { BatchSchema } from '../batches/batch-view.ts';
-import type { BatchViewer } from '../batches/batch-viewer.ts';
 import { type DecideDeps, decideBatch } from '../batches/decide-batch.ts';
 import { isContinued } from '../plugins/idempotency.ts';
 import { JobParams } from './job-params.ts';

@@ -1,9 +1,9 @@
+import { BatchSchema, DryRunSchema } from '@renderyard/shared/batch/batch-view';
+import type { BatchViewer } from '@renderyard/shared/batch/batch-viewer';
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import type { App } from '../app-instance.ts';
 import type { BatchFinder } from '../batches/batch-finder.ts';
 import { BatchBodySchema, BatchQuerySchema, readBatchOptions } from '../batches/batch-options.ts';
-import { BatchSchema, DryRunSchema } from '../batches/batch-view.ts';
-import type { BatchViewer } from '../batches/batch-viewer.ts';
 import type { Importer } from '../batches/intake/importer.ts';
 import { parseContentType, UPLOAD_TYPES } from '../batches/intake/upload-format.ts';
 import { readUpload } from '../batches/read-upload.ts';
@@ -93,7 +93,7 @@ async function submit(deps: BatchUploadDeps, request: FastifyRequest, reply: Fas
     });
     if (submitted.kind === 'dry_run')
       return reply.code(200).send(await deps.viewer.viewDryRun(submitted.upload, request.account));
-    const view = await deps.viewer.viewAccepted(submitted.batch, deps.finder);
+    const view = await deps.viewer.viewAccepted(submitted.batch, () => deps.finder.read(submitted.batch.record.id));
     return reply.code(202).header('location', view.urls.self).send(view);
   } catch (error) {
     // What became of the body is the cause of whatever else failed.

@@ -1,10 +1,10 @@
 import { BATCH_STATUSES } from '@renderyard/shared/batch/batch';
+import { BatchSchema } from '@renderyard/shared/batch/batch-view';
+import type { BatchViewer } from '@renderyard/shared/batch/batch-viewer';
 import { Type } from 'typebox';
 import type { App } from '../app-instance.ts';
 import { patch } from '../batches/batch-changes.ts';
 import { PatchSchema, readPatch } from '../batches/batch-patch.ts';
-import { BatchSchema } from '../batches/batch-view.ts';
-import type { BatchViewer } from '../batches/batch-viewer.ts';
 import { type DecideDeps, decideBatch } from '../batches/decide-batch.ts';
 import { deleteBatch } from '../batches/delete-batch.ts';
 import { listBatches } from '../batches/list-batches.ts';

@@ -1,3 +1,4 @@
+import { JobSchema } from '@renderyard/shared/job/job-view';
 import type { TicketQueue } from '@renderyard/shared/job/ticket-queue';
 import type { FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
@@ -6,7 +7,6 @@ import { ProblemError } from '../errors/problem-error.ts';
 import { cancelJob } from '../jobs/cancel-job.ts';
 import type { Feeder } from '../jobs/feeder.ts';
 import { findJob, type JobFinder } from '../jobs/find-job.ts';
-import { JobSchema } from '../jobs/job-view.ts';
 import type { JobViewer } from '../jobs/job-viewer.ts';
 import { retryJob } from '../jobs/retry-job.ts';
 import { isContinued } from '../plugins/idempotency.ts';

@@ -1,10 +1,10 @@
 import { isFinal, JOB_STATUSES } from '@renderyard/shared/job/job';
+import { JobSchema } from '@renderyard/shared/job/job-view';
 import type { FastifyReply } from 'fastify';
 import { Type } from 'typebox';
 import type { App } from '../app-instance.ts';
 import { findJob, type JobFinder } from '../jobs/find-job.ts';
 import { JobRequestSchema, readJobRequest } from '../jobs/job-request.ts';
-import { JobSchema } from '../jobs/job-view.ts';
 import type { JobViewer } from '../jobs/job-viewer.ts';
 import { preferredWait } from '../jobs/prefer-wait.ts';
 import { type SubmitDeps, submitAndWait } from '../jobs/submit-and-wait.ts';

@@ -1,10 +1,10 @@
+import { BatchSchema } from '@renderyard/shared/batch/batch-view';
+import { JobSchema } from '@renderyard/shared/job/job-view';
 import { Type } from 'typebox';
 import type { App } from '../app-instance.ts';
-import { BatchSchema } from '../batches/batch-view.ts';
 import { CreditsSchema } from '../credits/credits-schema.ts';
 import { ProblemSchema } from '../errors/problem-document.ts';
 import { JobRequestSchema } from '../jobs/job-request.ts';
-import { JobSchema } from '../jobs/job-view.ts';
 import { buildDocument, type DescribedRoute } from '../openapi/build-document.ts';
 
 /** Of the API; a change that breaks clients would make it /v2. */

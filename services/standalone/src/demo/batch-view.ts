@@ -1,5 +1,5 @@
-import type { BatchView as Batch, DryRunView } from '@renderyard/api/batches/batch-view';
 import type { CreditsView as Credits } from '@renderyard/api/credits/credits-schema';
+import type { BatchView as Batch, DryRunView } from '@renderyard/shared/batch/batch-view';
 
 /** What an upload was found to hold; also the answer of a dry run. */
 export type Findings = Pick<DryRunView, 'counts' | 'estimate' | 'report'>;

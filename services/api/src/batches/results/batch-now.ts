@@ -2,10 +2,8 @@ import { type BatchStatus, isBatchFinal } from '@renderyard/shared/batch/batch';
 import type { BatchFiles } from '@renderyard/shared/batch/batch-files';
 import { manifestKey } from '@renderyard/shared/batch/batch-layout';
 import type { BatchState } from '@renderyard/shared/batch/batch-state';
+import type { BatchNow } from '@renderyard/shared/batch/row-status';
 import { readStoredBatch } from '../stored-batch.ts';
-
-/** What the state of its batch means for a row. */
-export type BatchNow = Pick<BatchState, 'status' | 'hold' | 'runs' | 'endedAt'>;
 
 /** A batch as the store alone has it. */
 export interface StoredNow {

@@ -1,12 +1,12 @@
 import type { BatchFiles } from '@renderyard/shared/batch/batch-files';
 import { partOfRow, rowJobId } from '@renderyard/shared/batch/row';
+import { rowJob } from '@renderyard/shared/batch/row-job';
 import { isFinal } from '@renderyard/shared/job/job';
 import type { JobStore } from '@renderyard/shared/job/job-store';
 import type { FindRowJob } from '../../jobs/find-job.ts';
 import type { BeginReading } from '../../plugins/same-redis.ts';
 import type { BatchFinder } from '../batch-finder.ts';
 import { createPartReader, type ResultStates } from './part-reader.ts';
-import { rowJob } from './row-job.ts';
 
 /** Finds rows by the ids of their jobs: what was submitted in the store, what has become of it there or in Redis. */
 export function createRowJobFinder({

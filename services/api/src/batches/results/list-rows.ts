@@ -1,9 +1,8 @@
 import { type BatchRecord, PART_ROWS } from '@renderyard/shared/batch/batch';
 import { partOfRow } from '@renderyard/shared/batch/row';
-import type { BatchNow } from './batch-now.ts';
-import type { PartNow, RowNow } from './part-reader.ts';
+import type { BatchNow, RowNow, RowStatus } from '@renderyard/shared/batch/row-status';
+import type { PartNow } from './part-reader.ts';
 import { readAhead } from './read-ahead.ts';
-import type { RowStatus } from './row-status.ts';
 
 /** Parts that one request looks through: 20,000 rows, which take a second or two from a bucket. */
 export const MOST_PARTS = 20;

@@ -2,18 +2,10 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { BatchRecord } from '@renderyard/shared/batch/batch';
 import type { BatchFiles } from '@renderyard/shared/batch/batch-files';
 import type { BatchStates } from '@renderyard/shared/batch/batch-states';
-import type { RowRecord } from '@renderyard/shared/batch/row';
 import type { RowResult } from '@renderyard/shared/batch/row-result';
+import { type BatchNow, laterResult, type RowNow, rowStatus } from '@renderyard/shared/batch/row-status';
 import type { SameRedis } from '../../plugins/same-redis.ts';
-import { type BatchNow, isLive, readStoredNow, type StoredNow } from './batch-now.ts';
-import { laterResult, type RowStatus, rowStatus } from './row-status.ts';
-
-/** A row with what is known of it. `result` of a row that is due again tells of its earlier run. */
-export interface RowNow {
-  readonly record: RowRecord;
-  readonly status: RowStatus;
-  readonly result: RowResult | undefined;
-}
+import { isLive, readStoredNow, type StoredNow } from './batch-now.ts';
 
 /** A part as it stood at one moment. */
 export interface PartNow {

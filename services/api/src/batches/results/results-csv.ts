@@ -1,8 +1,8 @@
 import type { BatchRecord } from '@renderyard/shared/batch/batch';
 import { rowJobId } from '@renderyard/shared/batch/row';
+import type { RowNow } from '@renderyard/shared/batch/row-status';
 import { type Nanocredits, toCredits } from '@renderyard/shared/credits/amount';
 import { cellOf, csvText, type Formulas } from './csv-text.ts';
-import type { RowNow } from './part-reader.ts';
 
 /** Behind the columns of the upload. */
 export const RESULT_COLUMNS = [

@@ -1,7 +1,7 @@
 import type { BatchRecord } from '@renderyard/shared/batch/batch';
 import { type RowRecord, rowInput, rowJobId } from '@renderyard/shared/batch/row';
+import type { RowNow } from '@renderyard/shared/batch/row-status';
 import { toCredits } from '@renderyard/shared/credits/amount';
-import type { RowNow } from './part-reader.ts';
 
 /** A row as one line of JSON, its own values exactly as they were given. */
 export function resultLine(record: BatchRecord, row: RowNow, publicUrl: string): string {
