@@ -11,13 +11,22 @@ const ALPHABET = '0123456789abcdefghjkmnpqrstvwxyz';
  * It holds no `:` and never is all digits, which BullMQ refuses in a job's id.
  */
 export function newId<P extends IdPrefix>(prefix: P): `${P}_${string}` {
-  let value = BigInt(`0x${uuidv7obj().toHex()}`);
+  return `${prefix}_${encode(BigInt(`0x${uuidv7obj().toHex()}`))}`;
+}
+
+/**
+ * The id that belongs to a time (milliseconds since 1970) and a hash of at least 10 bytes: always the same, and among
+ * ids of {@link newId} where its time puts it.
+ */
+export function idOf<P extends IdPrefix>(prefix: P, at: number, hash: Uint8Array): `${P}_${string}` {
+  const tail = BigInt(`0x${Buffer.from(hash.subarray(0, 10)).toString('hex')}`);
+  return `${prefix}_${encode((BigInt(Math.trunc(at)) << 80n) | tail)}`;
+}
+
+function encode(bits: bigint): string {
   let encoded = '';
-  for (let i = 0; i < 26; i++) {
-    encoded = ALPHABET.charAt(Number(value & 31n)) + encoded;
-    value >>= 5n;
-  }
-  return `${prefix}_${encoded}`;
+  for (let i = 0, value = bits; i < 26; i++, value >>= 5n) encoded = ALPHABET.charAt(Number(value & 31n)) + encoded;
+  return encoded;
 }
 
 /** Whether the text has the form of an id with this prefix. */

@@ -1,0 +1,16 @@
+-- Ends deliveries that wait for an endpoint that was deleted: nobody is to be sent them any more.
+-- a: generation, receiver, most. Returns {ended}
+-- include ../redis/guard.lua
+-- include receivers.lua
+
+local ids = redis.call('ZRANGE', P .. 'dq:' .. a.receiver, 0, a.most - 1)
+for _, id in ipairs(ids) do
+  redis.call('ZREM', P .. 'dq:' .. a.receiver, id)
+  redis.call('HDEL', P .. 'dlv:' .. id, 'next_at')
+  set_status(id, redis.call('HGET', P .. 'dlv:' .. id, 'account'), 'failed')
+end
+if #ids < a.most then
+  redis.call('ZREM', P .. 'receivers', a.receiver)
+  redis.call('ZREM', P .. 'receivers:failing', a.receiver)
+end
+return cjson.encode({ ended = #ids })

@@ -1,0 +1,85 @@
+-- Deliveries and who receives them. A receiver is an endpoint (whk_…) or the own webhooks of an account's jobs and
+-- batches at one origin (url_…); what holds for one of them holds up no other.
+--   dlv:<id>                 hash: one event for one receiver, its body and its attempts
+--   dlvs:<account>, dlvs:<account>:<status>, dlvs:to:<receiver>   by id, which begins with the event's time
+--   deliveries               all of them by when they were made, to be forgotten
+--   dq:<receiver>            those that wait, by when they are due
+--   sending:<receiver>       those on their way; leases: all of these, by when their worker counts as dead
+--   receivers, receivers:failing   who has something due and may be sent it, by when that is or was served last
+--   hook:<receiver>          hash: account, of an endpoint url, secrets (sealed), state, reason, disabled_at, undecided;
+--                            failing (its last attempt failed), failing_since, missed_since, last_success_at, last_failure_at
+--   missed                   receivers of which something was not kept
+-- Needs guard.lua.
+
+-- On their way to one receiver at a time; to one whose last attempt failed it is one, as a trial.
+local AT_ONCE = 4
+-- Deliveries that wait for one receiver, and that an account's log keeps of those that have ended, of each kind.
+local MOST_WAITING, MOST_ENDED = 10000, 10000
+
+local function at_once(failing) return failing and 1 or AT_ONCE end
+
+-- Puts a receiver where take-deliveries.lua looks for it, behind those that were due earlier.
+local function line_up(receiver, now)
+  local state = redis.call('HMGET', P .. 'hook:' .. receiver, 'failing', 'state')
+  local list, other = 'receivers', 'receivers:failing'
+  if state[1] then list, other = other, list end
+  redis.call('ZREM', P .. other, receiver)
+  local head = redis.call('ZRANGE', P .. 'dq:' .. receiver, 0, 0, 'WITHSCORES')
+  if not head[1] or state[2] == 'disabled' or redis.call('SCARD', P .. 'sending:' .. receiver) >= at_once(state[1]) then
+    redis.call('ZREM', P .. list, receiver)
+  else
+    redis.call('ZADD', P .. list, math.max(tonumber(head[2]), now), receiver)
+  end
+end
+
+-- From the first that was missed on, what has ended is read again; see catch-up.ts.
+local function miss(receiver, at)
+  local since = tonumber(redis.call('HGET', P .. 'hook:' .. receiver, 'missed_since') or nil)
+  if not since or at < since then redis.call('HSET', P .. 'hook:' .. receiver, 'missed_since', string.format('%.0f', at)) end
+  redis.call('SADD', P .. 'missed', receiver)
+end
+
+local function forget_delivery(id)
+  local was = redis.call('HMGET', P .. 'dlv:' .. id, 'account', 'status', 'receiver')
+  redis.call('ZREM', P .. 'deliveries', id)
+  if not was[1] then return end
+  local account, status, receiver = was[1], was[2], was[3]
+  redis.call('DEL', P .. 'dlv:' .. id)
+  redis.call('ZREM', P .. 'dlvs:' .. account, id)
+  redis.call('ZREM', P .. 'dlvs:' .. account .. ':' .. status, id)
+  redis.call('ZREM', P .. 'dlvs:to:' .. receiver, id)
+  redis.call('ZREM', P .. 'dq:' .. receiver, id)
+  redis.call('ZREM', P .. 'leases', id)
+  redis.call('SREM', P .. 'sending:' .. receiver, id)
+  -- Of jobs' and batches' own webhooks nothing else is kept.
+  if string.sub(receiver, 1, 4) == 'url_' and redis.call('ZCARD', P .. 'dlvs:to:' .. receiver) == 0 then
+    redis.call('DEL', P .. 'hook:' .. receiver)
+    redis.call('SREM', P .. 'missed', receiver)
+  end
+end
+
+-- status  'pending' | 'succeeded' | 'failed'
+local function set_status(id, account, status)
+  local was = redis.call('HGET', P .. 'dlv:' .. id, 'status')
+  if was == status then return end
+  local lists = P .. 'dlvs:' .. account .. ':'
+  if was then redis.call('ZREM', lists .. was, id) end
+  redis.call('HSET', P .. 'dlv:' .. id, 'status', status)
+  redis.call('ZADD', lists .. status, 0, id)
+  if status == 'pending' then return end
+  if redis.call('ZCARD', lists .. status) > MOST_ENDED then
+    forget_delivery(redis.call('ZRANGE', lists .. status, 0, 0)[1])
+  end
+end
+
+-- Takes it from those on their way.
+local function land(id, receiver)
+  redis.call('ZREM', P .. 'leases', id)
+  redis.call('SREM', P .. 'sending:' .. receiver, id)
+  redis.call('HDEL', P .. 'dlv:' .. id, 'lease')
+end
+
+local function wait_until(id, receiver, due)
+  redis.call('HSET', P .. 'dlv:' .. id, 'next_at', string.format('%.0f', due))
+  redis.call('ZADD', P .. 'dq:' .. receiver, due, id)
+end
