@@ -1,5 +1,5 @@
 -- Makes deliveries of an event, each once however often it is asked, and takes the event from the outbox.
--- a: generation, entry? (of the outbox), deliveries = [{id, event, type, account, receiver, url?, body, job_id?, batch_id?, at}]
+-- a: generation, entry? (of the outbox), wait_ms? (before the first attempt), deliveries = [{id, event, type, account, receiver, url?, body, job_id?, batch_id?, at}]
 -- Returns {made, full = deliveries that found no place: what was missed is noted; known = some were made before}
 -- include ../redis/guard.lua
 -- include receivers.lua
@@ -31,7 +31,7 @@ for _, each in ipairs(a.deliveries or {}) do
     redis.call('ZADD', P .. 'dlvs:to:' .. receiver, 0, id)
     redis.call('ZADD', P .. 'deliveries', now, id)
     set_status(id, each.account, 'pending')
-    wait_until(id, receiver, now)
+    wait_until(id, receiver, now + (a.wait_ms or 0))
     line_up(receiver, now)
     made = made + 1
   end

@@ -91,15 +91,17 @@ export function createWebhookStore({
   return {
     /**
      * Makes deliveries of one event, each once, and with them takes the event from the outbox.
+     * @param waitMs before the first attempt
      * @returns how many were made; `full` found no place or no enabled endpoint, which is noted with the receiver.
      */
     async make(
       deliveries: readonly NewDelivery[],
-      entry?: string,
+      { entry, waitMs }: { readonly entry?: string; readonly waitMs?: number } = {},
     ): Promise<{ readonly made: number; readonly full: number; readonly known: number }> {
       return scripts.make(redis, prefix, {
         ...known(),
         entry,
+        wait_ms: waitMs,
         deliveries: deliveries.length === 0 ? undefined : deliveries.map(snake),
       });
     },
