@@ -84,6 +84,8 @@ export function readConfig(env: Environment) {
       values.PUBLIC_URL ?? `http://${values.HOST.includes(':') ? `[${values.HOST}]` : values.HOST}:${values.PORT}`
     ).replace(/\/+$/, ''),
     SEGMIND_BASE_URL: values.SEGMIND_BASE_URL.replace(/\/+$/, ''),
+    /** Where the AWS SDK looks for the bucket, which reads these two itself; undefined for AWS. */
+    S3_ENDPOINT: env.AWS_ENDPOINT_URL_S3 || env.AWS_ENDPOINT_URL || undefined,
     floor: nanocredits(values.CREDIT_FLOOR) satisfies Nanocredits,
     low: nanocredits(values.CREDIT_LOW) satisfies Nanocredits,
     resume: nanocredits(resume) satisfies Nanocredits,

@@ -96,6 +96,36 @@ export const API_ERRORS = {
     title: 'Credits are changing',
     text: 'Others change limits, budgets or holds at the same time. Ask again.',
   },
+  webhooks_changing: {
+    status: 409,
+    title: 'Webhooks are changing',
+    text: 'Others change webhooks of this account at the same time. Ask again.',
+  },
+  too_many_webhooks: {
+    status: 409,
+    title: 'Too many webhooks',
+    text: 'An account has at most 20 webhooks. Delete one, or change the URL of one.',
+  },
+  too_many_secrets: {
+    status: 409,
+    title: 'Too many secrets',
+    text: 'A webhook has at most 5 secrets at once. Wait until one has expired, or rotate with a shorter `overlap_hours`.',
+  },
+  webhook_disabled: {
+    status: 409,
+    title: 'Webhook is disabled',
+    text: 'Nothing is sent to a webhook that is disabled. Enable it first: PATCH with {"state":"enabled"}.',
+  },
+  secret_key_missing: {
+    status: 409,
+    title: 'SECRET_KEY is missing',
+    text: 'With a bucket, secrets of webhooks need a key that all processes share. Set SECRET_KEY to the same value for each API and worker, as `openssl rand -base64 32` prints one, and start them again.',
+  },
+  secret_unreadable: {
+    status: 409,
+    title: 'Secret cannot be read',
+    text: 'The secret was sealed with another SECRET_KEY, or is damaged. Bring back the SECRET_KEY of then, or rotate the secret.',
+  },
   job_not_retryable: {
     status: 409,
     title: 'Job cannot be retried',

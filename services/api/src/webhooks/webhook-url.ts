@@ -3,7 +3,7 @@ import type { PartProblem } from '../errors/problem-error.ts';
 /** Characters. */
 const LONGEST_URL = 2048;
 
-/** Says why webhooks cannot go to a URL, in words for whoever gave it; undefined where they can. */
+/** Says why webhooks cannot go to a URL, in a sentence for whoever gave it; undefined where they can. */
 export type CheckWebhookUrl = (url: string) => Promise<string | undefined>;
 
 /**
@@ -33,6 +33,6 @@ export async function readWebhookUrl(
   const { href } = new URL(value);
   const refusal = await guard(href);
   if (refusal === undefined) return href;
-  problems.push({ pointer: at, code: 'webhook_url_refused', detail: `${name} ${refusal}` });
+  problems.push({ pointer: at, code: 'webhook_url_refused', detail: `${name} is refused. ${refusal}` });
   return undefined;
 }
