@@ -17,6 +17,8 @@ export type DisabledReason = (typeof DISABLED_REASONS)[number];
 export interface EndpointSecret {
   /** As `sealSecret` makes it. */
   readonly sealed: string;
+  /** The request that it was made for, so that one which broke off makes no second. */
+  readonly request: string;
   readonly created_at: number;
   /** Until then it signs as well; null for the newest. */
   readonly expires_at: number | null;

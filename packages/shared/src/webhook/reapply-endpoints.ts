@@ -1,9 +1,22 @@
 import type { Logger } from '../logger.ts';
 import type { EndpointDecision } from './endpoint.ts';
 import type { EndpointDecisions } from './endpoint-decisions.ts';
+import { eventsField } from './event-type.ts';
+import type { KnownEndpoint, WebhookStore } from './webhook-store.ts';
 
-/** Puts a decision about an account's endpoints into force, unless a later one is. */
-export type ApplyEndpoints = (decision: EndpointDecision) => Promise<unknown>;
+type Webhooks = Pick<WebhookStore, 'applyEndpoints'>;
+
+/** Puts a decision about an account's endpoints into force in Redis, unless a later one is. */
+export async function putInForce(webhooks: Webhooks, decision: EndpointDecision): Promise<void> {
+  const { account, seq, at, endpoints } = decision;
+  const known = endpoints.map(
+    ({ id, url, events, state, disabled, secrets }): KnownEndpoint => ({
+      ...{ id, url, state, events: eventsField(events), secrets: JSON.stringify(secrets) },
+      ...(disabled === null ? {} : { reason: disabled.reason, disabledAt: disabled.since }),
+    }),
+  );
+  await webhooks.applyEndpoints({ account, seq, at, endpoints: known });
+}
 
 /**
  * Puts the last decision about each account's endpoints into force, as a Redis that is rebuilt knows of none.
@@ -11,14 +24,14 @@ export type ApplyEndpoints = (decision: EndpointDecision) => Promise<unknown>;
  */
 export async function restoreEndpoints({
   decisions,
-  applyEndpoints,
+  webhooks,
 }: {
   readonly decisions: Pick<EndpointDecisions, 'listAccounts' | 'last'>;
-  readonly applyEndpoints: ApplyEndpoints;
+  readonly webhooks: Webhooks;
 }): Promise<void> {
   for (const account of await decisions.listAccounts()) {
     const last = await decisions.last(account);
-    if (last !== undefined) await applyEndpoints(last);
+    if (last !== undefined) await putInForce(webhooks, last);
   }
 }
 

@@ -228,6 +228,11 @@ export function createWebhookStore({
       return applied;
     },
 
+    /** The `seq` of the decision about an account's endpoints that is in force; 0 where there is none. */
+    async appliedSeq(account: string): Promise<number> {
+      return Number((await redis.hget(`${prefix}endpoints:${account}`, 'seq')) ?? 0);
+    },
+
     async receiver(id: string): Promise<ReceiverState> {
       const [hash, waiting] = await Promise.all([
         redis.hgetall(`${prefix}hook:${id}`),
