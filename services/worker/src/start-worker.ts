@@ -32,6 +32,7 @@ import { createRescue } from './render/rescue.ts';
 import { createSegmindClient } from './segmind/client.ts';
 import { openSpoolFolder } from './segmind/spool-folder.ts';
 import type { UpstreamKey } from './segmind/upstream-key.ts';
+import { createWebhooking } from './webhook/webhooking.ts';
 import { createTicketWorker } from './worker.ts';
 
 /** Redis may start at the same time as we do. */
@@ -191,6 +192,22 @@ export async function startWorker(options: {
     retentionMs: config.RETENTION_HOURS * 3_600_000,
     onError,
   });
+  const webhooking = createWebhooking({
+    config,
+    redisUrl: options.redisUrl,
+    redis,
+    prefix,
+    generation,
+    store,
+    files,
+    states,
+    ledger,
+    secretKey: signingKey,
+    worker,
+    clock,
+    logger,
+    onError,
+  });
   const keeping = createKeeping({ flusher, states, files, store, ledger, clock, logger, worker, onError });
 
   await rescue
@@ -212,6 +229,7 @@ export async function startWorker(options: {
     }
     upkeep.start();
     keeping.start();
+    webhooking.start();
     tickets.run();
   };
   // What waits for a store, or for the calls of others, is no reason to take this process for broken.
@@ -230,7 +248,14 @@ export async function startWorker(options: {
           return tickets.quiet();
         },
       },
-      { name: 'let calls in flight end', deadlineMs: config.SHUTDOWN_GRACE_MS, stop: () => tickets.idle() },
+      {
+        name: 'let calls in flight end, and what is told of them',
+        deadlineMs: config.SHUTDOWN_GRACE_MS,
+        stop: async () => {
+          await tickets.idle();
+          await webhooking.quiet();
+        },
+      },
       {
         name: 'break off calls in flight',
         deadlineMs: RECORD_MS,
@@ -244,7 +269,8 @@ export async function startWorker(options: {
         deadlineMs: CLOSE_MS,
         stop: async () => {
           calls.stop();
-          await Promise.all([upkeep.stop(), keeping.stop(), recovery.stop()]);
+          await webhooking.close();
+          await Promise.all([upkeep.stop(), keeping.stop(), recovery.stop(), webhooking.quiet()]);
           await tickets.close();
           await Promise.all([queue.close(), segmind.close(), store.close(), spool.remove()]);
           await redis.quit();

@@ -1,0 +1,159 @@
+import type { Clock } from '@renderyard/shared/clock';
+import type { Logger } from '@renderyard/shared/logger';
+import type { AttemptRecord } from '@renderyard/shared/webhook/delivery';
+import { signWebhook } from '@renderyard/shared/webhook/sign';
+import type { TakenDelivery, WebhookStore } from '@renderyard/shared/webhook/webhook-store';
+import { nextWait, verdictOf } from './schedule.ts';
+import type { SecretsOf } from './secrets-of.ts';
+import type { Sender } from './send.ts';
+
+/** Deliveries on their way from one process; and of these, to receivers whose last attempt failed. */
+const MOST_SENDING = 64;
+const MOST_FAILING = 16;
+/** Taken at once. */
+const MOST_TAKEN = 16;
+/** How often due deliveries are looked for when nobody says that there are some, in milliseconds. */
+const LOOK_MS = 500;
+/** The lease outlasts an attempt by this much, in milliseconds. */
+const LEASE_MARGIN_MS = 10_000;
+
+export interface DelivererDependencies {
+  readonly webhooks: Pick<WebhookStore, 'take' | 'record'>;
+  readonly sender: Sender;
+  readonly secretsOf: SecretsOf;
+  /** `WEBHOOK_TIMEOUT_MS`. */
+  readonly timeoutMs: number;
+  /** `WEBHOOK_SCHEDULE_S`. */
+  readonly scheduleS: readonly number[];
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Told when Redis was found to be another. */
+  readonly onError: (error: unknown) => Promise<void>;
+  /** Told when an endpoint has disabled itself. */
+  readonly onDisabled: () => void;
+}
+
+/** Sends deliveries that are due. Renders do not wait for it, nor it for them. */
+export function createDeliverer(deps: DelivererDependencies) {
+  const { webhooks, clock, logger } = deps;
+  const stopped = new AbortController();
+  const active = new Set<Promise<void>>();
+  let failing = 0;
+  let brokenOff = false;
+  let word = Promise.withResolvers<void>();
+  let running: Promise<void> | undefined;
+
+  async function attempt({
+    delivery,
+    url,
+    secrets,
+  }: TakenDelivery): Promise<AttemptRecord & { retryAfterMs?: number }> {
+    const at = clock.now();
+    const known = deps.secretsOf({ delivery, secrets, now: at });
+    if (known === undefined) return { at, ms: 0, error: 'secret_unreadable' };
+    const headers = signWebhook({ id: delivery.event, atMs: at, body: delivery.body, secrets: known });
+    const { status, error, durationMs, answer, retryAfterMs, cause } = await deps.sender.send({
+      url,
+      headers: { ...headers },
+      body: delivery.body,
+    });
+    logger.debug(
+      {
+        delivery: delivery.id,
+        event: delivery.event,
+        type: delivery.type,
+        receiver: delivery.receiver,
+        status,
+        error,
+        ms: durationMs,
+        cause,
+      },
+      'a webhook was sent',
+    );
+    return {
+      at,
+      ms: durationMs,
+      ...(status === undefined ? {} : { status }),
+      ...(error === undefined ? {} : { error }),
+      ...(answer === '' ? {} : { answer }),
+      ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+    };
+  }
+
+  async function deliver(taken: TakenDelivery): Promise<void> {
+    const { id, tries, receiver, account, event } = taken.delivery;
+    const { retryAfterMs, ...told } = await attempt(taken);
+    // Its lease runs out, and another worker sends it.
+    if (brokenOff) return;
+    const verdict = verdictOf(told);
+    const waitMs = verdict === 'failed' ? nextWait(deps.scheduleS, tries + 1, retryAfterMs) : undefined;
+    const { disabled } = await webhooks.record({ id, lease: taken.lease, attempt: told, verdict, waitMs });
+    if (disabled !== undefined) {
+      logger.warn(
+        { webhook: receiver, account, reason: disabled },
+        'a webhook was disabled: its receiver does not take what is sent',
+      );
+      deps.onDisabled();
+    } else if (verdict !== 'ok' && waitMs === undefined)
+      logger.warn({ delivery: id, event, account }, 'a webhook was given up, after all its attempts');
+  }
+
+  function begin(taken: TakenDelivery): void {
+    if (taken.failing) failing++;
+    const sending = deliver(taken)
+      // Its lease runs out, and it is sent again.
+      .catch((error: unknown) => deps.onError(error).catch(() => undefined))
+      .finally(() => {
+        if (taken.failing) failing--;
+        active.delete(sending);
+        word.resolve();
+      });
+    active.add(sending);
+  }
+
+  /** @returns when to look again, in milliseconds from now. */
+  async function round(): Promise<number> {
+    const most = Math.min(MOST_TAKEN, MOST_SENDING - active.size);
+    if (most <= 0) return LOOK_MS;
+    const leaseMs = deps.timeoutMs + LEASE_MARGIN_MS;
+    const { taken, nextAt } = await webhooks.take({ most, failingMost: Math.max(0, MOST_FAILING - failing), leaseMs });
+    for (const each of taken) begin(each);
+    if (taken.length === most) return 0;
+    return Math.min(LOOK_MS, Math.max(0, (nextAt ?? Infinity) - clock.now()));
+  }
+
+  async function loop(): Promise<void> {
+    while (!stopped.signal.aborted) {
+      word = Promise.withResolvers();
+      const waitMs = await round().catch(async (error: unknown) => {
+        await deps.onError(error).catch(() => undefined);
+        return LOOK_MS;
+      });
+      // With no place left, and where others take what is due, there is no use in looking at once.
+      const timer = new AbortController();
+      await Promise.race([
+        word.promise,
+        clock.sleep(Math.max(waitMs, 5), AbortSignal.any([timer.signal, stopped.signal])),
+      ]);
+      timer.abort();
+    }
+  }
+
+  return {
+    start() {
+      running = loop();
+    },
+    /** Says that something may be due. */
+    wake: () => word.resolve(),
+    /** From now on no attempt counts: what is on its way is about to be cut. */
+    breakOff() {
+      brokenOff = true;
+    },
+    /** Takes no more; resolves when nothing is on its way. */
+    async stop(): Promise<void> {
+      stopped.abort();
+      await running;
+      await Promise.all(active);
+    },
+  };
+}

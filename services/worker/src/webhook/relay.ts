@@ -1,0 +1,182 @@
+import type { Clock } from '@renderyard/shared/clock';
+import { describeError } from '@renderyard/shared/describe-error';
+import type { Logger } from '@renderyard/shared/logger';
+import type { Redis } from '@renderyard/shared/redis/connect';
+import { GenerationLostError } from '@renderyard/shared/redis/script';
+import { deliveryId, type NewDelivery, receiverOf } from '@renderyard/shared/webhook/delivery';
+import type { OutboxEvent } from '@renderyard/shared/webhook/event';
+import type { WebhookStore } from '@renderyard/shared/webhook/webhook-store';
+
+/** The group that reads the outbox; make-deliveries.lua knows its name. */
+const GROUP = 'relay';
+/** Events read at once, and how long a read waits for the first, in milliseconds. */
+const MOST_EVENTS = 50;
+const BLOCK_MS = 2000;
+/** Events that a relay has read and not finished for so long, in milliseconds, are taken over by whoever looks. */
+const STRANDED_MS = 5000;
+/** Names of relays that have nothing to do and were not heard of for so long, in milliseconds, are forgotten. */
+const GONE_MS = 3_600_000;
+/** After an error, in milliseconds. */
+const AFTER_ERROR_MS = 1000;
+
+type Entry = readonly [id: string, fields: readonly string[]];
+
+export interface RelayDependencies {
+  readonly redis: Redis;
+  readonly prefix: string;
+  /** Names this process in the group. */
+  readonly worker: string;
+  readonly webhooks: Pick<WebhookStore, 'make'>;
+  /** The text of an event, as it is sent. */
+  readonly compose: (event: OutboxEvent) => Promise<string>;
+  /** Before the first attempt, in milliseconds. */
+  readonly firstWaitMs: number;
+  /** Told after deliveries were made. */
+  readonly onMade: () => void;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Told when Redis was found to be another. */
+  readonly onError: (error: unknown) => Promise<void>;
+}
+
+/**
+ * Makes deliveries of the events in the outbox. An event leaves it in the step that makes its deliveries; one whose relay
+ * died is read again by another, and makes the same.
+ */
+export function createRelay(deps: RelayDependencies) {
+  const { redis, worker, webhooks, logger } = deps;
+  const outbox = `${deps.prefix}outbox`;
+  const stopped = new AbortController();
+  // It waits in reads, so it has a connection of its own.
+  const reader = redis.duplicate({ lazyConnect: true, maxRetriesPerRequest: null });
+  // The main connection logs that Redis is away; without a listener the error would end the process.
+  reader.on('error', () => undefined);
+  let running: Promise<void> | undefined;
+  let lookedAt = 0;
+
+  async function makeGroup(): Promise<void> {
+    await reader.xgroup('CREATE', outbox, GROUP, '0', 'MKSTREAM').catch((error: unknown) => {
+      if (!String(error).includes('BUSYGROUP')) throw error;
+    });
+  }
+
+  async function relay([entry, fields]: Entry): Promise<void> {
+    const event = parseEvent(fields);
+    if (event === undefined) {
+      logger.error({ entry }, 'an entry of the outbox is no event and is left out');
+      await webhooks.make([], { entry });
+      return;
+    }
+    try {
+      const body = await deps.compose(event);
+      const { full } = await webhooks.make(deliveriesOf(event, body), { entry, waitMs: deps.firstWaitMs });
+      if (full > 0)
+        logger.warn(
+          { event: event.id, type: event.type, account: event.account },
+          'a webhook has too much waiting, or is disabled; what it misses is read again later',
+        );
+    } catch (error) {
+      // It stays in the outbox, and is read again.
+      if (error instanceof GenerationLostError) throw error;
+      logger.warn(
+        { err: describeError(error), event: event.id },
+        'an event cannot be delivered yet and is tried again',
+      );
+    }
+  }
+
+  /** Events that a relay read and did not finish: its process died, or the store was away. */
+  async function takeStranded(): Promise<readonly Entry[]> {
+    const now = deps.clock.now();
+    if (now - lookedAt < STRANDED_MS) return [];
+    lookedAt = now;
+    const [, entries] = (await redis.xautoclaim(outbox, GROUP, worker, STRANDED_MS, '0', 'COUNT', MOST_EVENTS)) as [
+      string,
+      readonly (Entry | null)[],
+    ];
+    await forgetGone();
+    return entries.filter((entry) => entry !== null);
+  }
+
+  async function forgetGone(): Promise<void> {
+    const consumers = (await redis.xinfo('CONSUMERS', outbox, GROUP)) as readonly (readonly unknown[])[];
+    for (const flat of consumers) {
+      const about = new Map<unknown, unknown>();
+      for (let i = 0; i + 1 < flat.length; i += 2) about.set(flat[i], flat[i + 1]);
+      if (about.get('pending') === 0 && Number(about.get('idle')) > GONE_MS)
+        await redis.xgroup('DELCONSUMER', outbox, GROUP, String(about.get('name')));
+    }
+  }
+
+  async function read(): Promise<readonly Entry[]> {
+    const stranded = await takeStranded();
+    if (stranded.length > 0) return stranded;
+    const found = (await reader.xreadgroup(
+      'GROUP',
+      GROUP,
+      worker,
+      'COUNT',
+      MOST_EVENTS,
+      'BLOCK',
+      BLOCK_MS,
+      'STREAMS',
+      outbox,
+      '>',
+    )) as readonly (readonly [string, readonly Entry[]])[] | null;
+    return found?.[0]?.[1] ?? [];
+  }
+
+  async function loop(): Promise<void> {
+    await makeGroup().catch(() => undefined);
+    while (!stopped.signal.aborted) {
+      try {
+        const entries = await read();
+        if (entries.length === 0) continue;
+        await Promise.all(entries.map(relay));
+        deps.onMade();
+      } catch (error) {
+        if (stopped.signal.aborted) return;
+        // An emptied Redis, or a new one, has no group yet.
+        if (String(error).includes('NOGROUP')) await makeGroup().catch(() => undefined);
+        else await deps.onError(error).catch(() => undefined);
+        await deps.clock.sleep(AFTER_ERROR_MS, stopped.signal);
+      }
+    }
+  }
+
+  return {
+    start() {
+      running = loop();
+    },
+    /** Events that were read and are not finished are another relay's. */
+    async stop(): Promise<void> {
+      stopped.abort();
+      reader.disconnect();
+      await running;
+    },
+  };
+}
+
+function parseEvent(fields: readonly string[]): OutboxEvent | undefined {
+  try {
+    return JSON.parse(fields[fields.indexOf('event') + 1] ?? '') as OutboxEvent;
+  } catch {
+    return undefined;
+  }
+}
+
+/** A delivery for each who is to be told. */
+function deliveriesOf(event: OutboxEvent, body: string): NewDelivery[] {
+  return event.to.map((to) => ({
+    id: deliveryId(event, to, event.account),
+    event: event.id,
+    type: event.type,
+    account: event.account,
+    receiver: receiverOf(event.account, to),
+    url: 'url' in to ? to.url : undefined,
+    jobId: event.job_id,
+    batchId: event.batch_id,
+    at: event.at,
+    body,
+  }));
+}

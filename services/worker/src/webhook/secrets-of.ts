@@ -1,0 +1,43 @@
+import type { Logger } from '@renderyard/shared/logger';
+import type { Delivery } from '@renderyard/shared/webhook/delivery';
+import type { EndpointSecret } from '@renderyard/shared/webhook/endpoint';
+import { defaultSecret, UnsealError, unsealSecret } from '@renderyard/shared/webhook/sealed-secret';
+
+/**
+ * The secrets that sign a delivery, the newest first; undefined when none can be read.
+ * @param secrets of an endpoint, sealed, as JSON
+ * @param now milliseconds since 1970
+ */
+export type SecretsOf = (of: {
+  readonly delivery: Pick<Delivery, 'receiver' | 'account'>;
+  readonly secrets: string | undefined;
+  readonly now: number;
+}) => readonly string[] | undefined;
+
+export function createSecretsOf({
+  setting,
+  secretKey,
+  logger,
+}: {
+  /** `WEBHOOK_SECRET`. */
+  readonly setting: string | undefined;
+  readonly secretKey: Uint8Array;
+  readonly logger: Logger;
+}): SecretsOf {
+  return ({ delivery: { receiver, account }, secrets, now }) => {
+    if (secrets === undefined) return [defaultSecret({ setting, secretKey, account })];
+    const inForce = (JSON.parse(secrets) as readonly EndpointSecret[]).filter(
+      ({ expires_at: expiresAt }) => expiresAt === null || expiresAt > now,
+    );
+    const opened = inForce.flatMap(({ sealed }) => {
+      try {
+        return [unsealSecret(sealed, { secretKey, endpointId: receiver })];
+      } catch (error) {
+        if (!(error instanceof UnsealError)) throw error;
+        logger.error({ err: error, webhook: receiver }, 'a webhook cannot be signed');
+        return [];
+      }
+    });
+    return opened.length === 0 ? undefined : opened;
+  };
+}
