@@ -28,6 +28,8 @@ test('a job is accepted with every default filled in, and can be read where Loca
     batch_id: null,
     row: null,
     metadata: { order: 7, tags: ['a', { b: null }] },
+    webhook: null,
+    webhook_events_filter: null,
     started_at: null,
     ended_at: null,
     urls: {
@@ -65,7 +67,7 @@ test('everything that is wrong is told at once, by pointer', async () => {
     input: { prompt: '  ', stepz: 20, width: 63, 'a/b~c': 1 },
     prompt: 'A fox',
     model: 'other',
-    webhook: 'https://example.com',
+    webhook: 'example.com',
     metadata: { a: { b: { c: { d: { e: {} } } } } },
     expires_in: 0.5,
     surprise: 1,
@@ -77,7 +79,7 @@ test('everything that is wrong is told at once, by pointer', async () => {
     code: 'unknown_field',
     detail: expect.stringContaining('belong into input'),
   });
-  expect(found['/webhook']).toMatchObject({ code: 'not_available' });
+  expect(found['/webhook']).toMatchObject({ code: 'invalid_format', detail: expect.stringContaining('https://') });
   expect(found['/surprise']).toMatchObject({ code: 'unknown_field', detail: expect.stringContaining('expires_in') });
   expect(found['/model']).toMatchObject({ code: 'unknown_model' });
   expect(found['/input/stepz']).toMatchObject({ code: 'unknown_parameter', detail: expect.stringContaining('steps') });

@@ -285,7 +285,7 @@ describe('a PATCH', () => {
       '/metadata wrong_type',
       '/name wrong_type',
       '/status unknown_field',
-      '/webhook not_available',
+      '/webhook invalid_format',
     ]);
     expect((await patch(api, id, [])).status).toBe(400);
   });

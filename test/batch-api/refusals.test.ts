@@ -19,7 +19,8 @@ describe('options', () => {
         columns: 'promt:text',
         metadata: '[]',
         model: 'sdxl',
-        webhook: 'https://example.com',
+        webhook: 'example.com',
+        webhook_events_filter: 'batch.done',
         prompt_tmeplate: 'A {{id}}',
         steps: '20',
       },
@@ -35,7 +36,8 @@ describe('options', () => {
       '?columns': 'unknown_parameter',
       '?metadata': 'wrong_type',
       '?model': 'unknown_model',
-      '?webhook': 'not_available',
+      '?webhook': 'invalid_format',
+      '?webhook_events_filter': 'unknown_event_type',
       '?prompt_tmeplate': 'unknown_field',
       '?steps': 'unknown_field',
     });
@@ -53,7 +55,7 @@ describe('options', () => {
       '/budget': 'wrong_type',
       '/defaults/steps': 'out_of_range',
       '/metadata': 'wrong_type',
-      '/webhook': 'not_available',
+      '/webhook': 'invalid_format',
     });
   });
 

@@ -56,6 +56,9 @@ import { modelsRoutes } from './routes/models.ts';
 import { openapiRoute } from './routes/openapi.ts';
 import { storeObjects } from './routes/store-objects.ts';
 import { createTurns } from './turns.ts';
+import type { OwnWebhookChecks } from './webhooks/own-webhook.ts';
+import { requireDefaultSecret } from './webhooks/secret-key-needed.ts';
+import { createWebhookUrlGuard } from './webhooks/url-guard.ts';
 
 /** A request's head must be there after this long, the whole of it after the next: bounds for senders of a byte a second. */
 const HEAD_TIMEOUT_MS = 10_000;
@@ -70,6 +73,8 @@ const MOST_PARAM = 2_800;
 export interface AppDeps {
   readonly config: Config;
   readonly redis: Redis;
+  /** Where it listens: no webhook is sent there. */
+  readonly redisUrl: string;
   readonly jobs: JobStore;
   readonly ledger: Ledger;
   readonly queue: TicketQueue;
@@ -143,6 +148,10 @@ export function createApp(deps: AppDeps): App {
   const importer = createImporter({ config, signingKey: deps.signingKey, store, clock, logger });
   const batchViewer = createBatchViewer({ ledger, config, clock });
   const turns = createTurns({ clock });
+  const webhooks: OwnWebhookChecks = {
+    checkUrl: createWebhookUrlGuard(config, deps.redisUrl),
+    requireSecret: () => requireDefaultSecret(config),
+  };
   const batches = { store, files, states, finder, viewer: batchViewer, feedQueue, turns, clock, logger };
   const decisions = createCreditDecisions({ store });
   app.addHook('onClose', () => importer.close());
@@ -167,12 +176,12 @@ export function createApp(deps: AppDeps): App {
       refuseWhileRebuilding(v1, { recovery });
       readSameRedis(v1, { beginReading });
       addIdempotency(v1, { store: createIdempotencyStore({ redis, prefix }), logger });
-      jobsRoutes(v1, { jobs, findRowJob, viewer, feedQueue, endedJobs, mostWaiting, clock });
+      jobsRoutes(v1, { jobs, findRowJob, viewer, feedQueue, endedJobs, mostWaiting, clock, webhooks });
       jobActionRoutes(v1, { jobs, findRowJob, queue, viewer, feedQueue, mostWaiting });
       jobImageRoute(v1, { jobs, findRowJob, store });
       jobDeletionRoute(v1, { jobs, findRowJob, store });
-      batchUploadRoute(v1, { ...batches, importer, idleMs: requestMs });
-      batchesRoutes(v1, batches);
+      batchUploadRoute(v1, { ...batches, importer, webhooks, idleMs: requestMs });
+      batchesRoutes(v1, { ...batches, webhooks });
       batchActionRoutes(v1, batches);
       batchChangesRoute(v1, batches);
       batchRowsRoute(v1, { finder, states, files, jobs, viewer });

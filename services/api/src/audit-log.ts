@@ -10,8 +10,8 @@ export interface Audit {
   readonly changes: readonly AuditChange[];
 }
 
-/** Metadata is the user's own, and stays out of the log: that it was changed is told, not into what. */
-const PRIVATE = new Set(['metadata']);
+/** Metadata is the user's own, and a URL may hold a token: in the log is that they were changed, not into what. */
+const PRIVATE = new Set(['metadata', 'webhook']);
 
 /** Writes the one line that each change by hand gets, once it was made. Where nothing changed there is none. */
 export function logAudit(logger: Logger, audit: Audit): void {

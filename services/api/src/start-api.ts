@@ -60,7 +60,7 @@ export async function startApi({
     const generation = createGeneration(redis, keyPrefix(given.REDIS_PREFIX));
     const signingKey = await loadSecretKey({ setting: given.SECRET_KEY, dataDir: given.DATA_DIR });
     const listen = (config: Config) =>
-      listenWith({ config, redis, generation, signingKey, stallMs, requestMs, clock, logger });
+      listenWith({ config, redis, redisUrl, generation, signingKey, stallMs, requestMs, clock, logger });
     return given.PORT === 0 ? await onFreePort(given, listen) : await listen(given);
   } catch (error) {
     redis.disconnect();
@@ -71,6 +71,7 @@ export async function startApi({
 async function listenWith({
   config,
   redis,
+  redisUrl,
   generation,
   signingKey,
   stallMs,
@@ -80,6 +81,7 @@ async function listenWith({
 }: {
   readonly config: Config;
   readonly redis: Redis;
+  readonly redisUrl: string;
   readonly generation: Generation;
   readonly signingKey: Buffer;
   readonly stallMs: number | undefined;
@@ -114,6 +116,7 @@ async function listenWith({
   const app = createApp({
     config,
     redis,
+    redisUrl,
     jobs: createJobStore({ redis, prefix, generation }),
     ledger,
     queue,

@@ -1,5 +1,6 @@
 import { type Static, type TSchema, Type } from 'typebox';
 import { HOLD_REASONS } from '../credits/hold.ts';
+import { EVENT_TYPES } from '../webhook/event-type.ts';
 import { BATCH_HOLD_REASONS, BATCH_STATUSES } from './batch.ts';
 
 const nullable = <S extends TSchema>(schema: S) => Type.Union([schema, Type.Null()]);
@@ -72,6 +73,12 @@ const shared = {
   report: ReportSchema,
   options: Type.Object({}, { additionalProperties: true, description: 'How the upload was told to be read.' }),
   metadata: Anything,
+  webhook: nullable(Type.String({ description: 'Who is told of it, besides the endpoints of the account.' })),
+  webhook_events_filter: nullable(
+    Type.Array(Type.Enum([...EVENT_TYPES]), {
+      description: 'What goes there; of its rows, what the endpoints of the account are told as well.',
+    }),
+  ),
   columns: Type.Array(Type.String(), { description: "The upload's own." }),
   source: Type.Object(
     { format: Type.Enum(['csv', 'ndjson', 'json']), bytes: Type.Integer(), sha256: Type.String() },

@@ -4,6 +4,7 @@ import { toCredits } from '../credits/amount.ts';
 import type { CreditState, KeySpending } from '../credits/credit-books.ts';
 import { type Hold, holdFor, holdReason } from '../credits/hold.ts';
 import type { Ledger } from '../credits/ledger.ts';
+import { BATCH_EVENT_TYPES, type EventType } from '../webhook/event-type.ts';
 import { type BatchRecord, isBatchFinal } from './batch.ts';
 import type { BatchState } from './batch-state.ts';
 import type { BatchView, DryRunView } from './batch-view.ts';
@@ -33,6 +34,8 @@ export interface ReadUpload
   readonly name: string | null;
   readonly budget: number | null;
   readonly metadata: Readonly<Record<string, unknown>>;
+  readonly webhook: string | undefined;
+  readonly webhookEvents: readonly EventType[] | undefined;
   readonly preview: readonly Readonly<DryRunView['preview'][number]>[];
   readonly accepted: boolean;
 }
@@ -200,8 +203,9 @@ export function createBatchViewer({
 
 function described(
   record: Pick<BatchRecord, 'model' | 'report' | 'options' | 'columns' | 'source'>,
-  { name, metadata }: Pick<BatchState, 'name' | 'metadata'>,
+  { name, metadata, webhook, webhookEvents }: Pick<BatchState, 'name' | 'metadata' | 'webhook' | 'webhookEvents'>,
 ) {
+  const events = webhookEvents ?? (webhook === undefined ? undefined : BATCH_EVENT_TYPES);
   const { rejected, warnings } = record.report;
   return {
     name,
@@ -209,6 +213,8 @@ function described(
     report: { rejected: { count: rejected.count, errors: [...rejected.errors] }, warnings: [...warnings] },
     options: record.options,
     metadata,
+    webhook: webhook ?? null,
+    webhook_events_filter: events === undefined ? null : [...events],
     columns: [...record.columns],
     source: record.source,
   };

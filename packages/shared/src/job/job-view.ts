@@ -2,6 +2,7 @@ import { type Static, type TSchema, Type } from 'typebox';
 import { BATCH_HOLD_REASONS, type BatchHold } from '../batch/batch.ts';
 import { toCredits } from '../credits/amount.ts';
 import { HOLD_REASONS, type Hold, holdFor, holdReason } from '../credits/hold.ts';
+import { EVENT_TYPES, JOB_EVENT_TYPES } from '../webhook/event-type.ts';
 import { JOB_ERROR_CODES, JOB_STATUSES, type Job } from './job.ts';
 
 const nullable = <S extends TSchema>(schema: S) => Type.Union([schema, Type.Null()]);
@@ -44,6 +45,8 @@ export const JobSchema = Type.Object({
   batch_id: nullable(Type.String({ description: 'Of a row of a batch.' })),
   row: nullable(Type.Integer({ description: 'From 1, in the order of the upload.' })),
   metadata: Type.Object({}, { additionalProperties: true }),
+  webhook: nullable(Type.String({ description: 'Who is told of it, besides the endpoints of the account.' })),
+  webhook_events_filter: nullable(Type.Array(Type.Enum([...EVENT_TYPES]), { description: 'What goes there.' })),
   created_at: Time,
   started_at: nullable(Time),
   ended_at: nullable(Time),
@@ -83,6 +86,8 @@ export function viewJob(job: ShownJob, { publicUrl, holds, now }: ViewContext): 
     batch_id: job.batch ?? null,
     row: job.row ?? null,
     metadata: job.metadata,
+    webhook: job.webhook ?? null,
+    webhook_events_filter: job.webhook === undefined ? null : [...(job.webhookEvents ?? JOB_EVENT_TYPES)],
     created_at: time(job.createdAt),
     started_at: timeOrNull(job.startedAt),
     ended_at: timeOrNull(job.endedAt),

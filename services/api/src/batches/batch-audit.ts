@@ -26,6 +26,8 @@ export function changedTerms(before: Terms, after: Terms): readonly AuditChange[
     { what: 'name', from: before.name, to: after.name },
     { what: 'runs', from: before.runs, to: after.runs },
     { what: 'metadata', from: before.metadata as JsonValue, to: after.metadata as JsonValue },
+    { what: 'webhook', from: before.webhook ?? null, to: after.webhook ?? null },
+    { what: 'webhook_events_filter', from: before.webhook_events ?? null, to: after.webhook_events ?? null },
   ];
   return pairs.filter(({ from, to }) => JSON.stringify(from) !== JSON.stringify(to));
 }

@@ -1,6 +1,7 @@
 import { type BatchDecision, isBatchFinal } from '@renderyard/shared/batch/batch';
 import type { BatchState } from '@renderyard/shared/batch/batch-state';
 import type { Nanocredits } from '@renderyard/shared/credits/amount';
+import type { EventType } from '@renderyard/shared/webhook/event-type';
 import { ProblemError } from '../errors/problem-error.ts';
 
 /** What of a decision may change. */
@@ -86,20 +87,34 @@ export function retry(again: boolean): Change {
   };
 }
 
-/** What a PATCH may set; what is left out stays. */
+/** What a PATCH may set; what is left out stays, and null takes it away. */
 export interface Patch {
   readonly name?: string | null;
   readonly budget?: Nanocredits | null;
   readonly metadata?: Readonly<Record<string, unknown>>;
+  readonly webhook?: string | null;
+  readonly webhook_events?: readonly EventType[] | null;
 }
 
 /** A batch that stopped at its budget goes on with a higher one. */
 export function patch(values: Patch): Change {
   return ({ terms, state }) => {
     if (Object.keys(values).length === 0) return undefined;
-    const changed = { ...terms, ...values };
+    const changed = patched(terms, values);
     const suffices = changed.budget === null || changed.budget > state.cost + state.reserved;
     return 'budget' in values && suffices && state.hold?.reason === 'batch_budget' ? running(changed) : changed;
+  };
+}
+
+function patched(
+  { webhook: oldWebhook, webhook_events: oldEvents, ...terms }: Terms,
+  { webhook = oldWebhook, webhook_events: events = oldEvents, ...values }: Patch,
+): Terms {
+  return {
+    ...terms,
+    ...values,
+    ...(webhook === null || webhook === undefined ? {} : { webhook }),
+    ...(events === null || events === undefined ? {} : { webhook_events: events }),
   };
 }
 

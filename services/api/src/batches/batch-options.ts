@@ -1,8 +1,11 @@
 import type { Nanocredits } from '@renderyard/shared/credits/amount';
+import type { EventType } from '@renderyard/shared/webhook/event-type';
 import { Type } from 'typebox';
 import { MOST_CREDITS } from '../body/read-credits-amount.ts';
 import { readMetadata } from '../body/read-metadata.ts';
 import { invalidRequest, type PartProblem } from '../errors/problem-error.ts';
+import { type OwnWebhookChecks, WEBHOOK_DESCRIPTION } from '../webhooks/own-webhook.ts';
+import { readBatchEvents, readBatchWebhook, TOLD_OF_BATCHES } from './batch-webhook.ts';
 import { collectOptions, type OptionSource } from './option-reader.ts';
 import {
   readBudget,
@@ -41,6 +44,12 @@ export const BatchQuerySchema = Type.Object({
   columns: Type.Optional(Type.String({ description: 'Parameter:column, such as `prompt:text,seed:number`.' })),
   metadata: Type.Optional(Type.String({ description: 'JSON: your own data, kept and echoed.' })),
   model: Type.Optional(Type.String({ description: 'Left out: the default one.' })),
+  webhook: Type.Optional(Type.String({ description: WEBHOOK_DESCRIPTION })),
+  webhook_events_filter: Type.Optional(
+    Type.String({
+      description: `Which events are told, with commas between, those of its rows too: ${TOLD_OF_BATCHES.join(', ')}.`,
+    }),
+  ),
 });
 const Rows = Type.String({ description: 'The rows; docs/csv.md has the format.' });
 /** The bodies of an upload, for the documentation. */
@@ -54,7 +63,10 @@ export const BatchBodySchema = {
         Type.Array(Type.Object({}, { additionalProperties: true })),
         Type.Object(
           { items: Type.Array(Type.Object({}, { additionalProperties: true })), ...BatchQuerySchema.properties },
-          { description: 'Options beside `items`; defaults, columns and metadata are objects here.' },
+          {
+            description:
+              'Options beside `items`; defaults, columns and metadata are objects here, webhook_events_filter is a list.',
+          },
         ),
       ]),
     },
@@ -71,14 +83,20 @@ export interface BatchRequest {
   readonly budget: Nanocredits | null;
   readonly metadata: Readonly<Record<string, unknown>>;
   readonly dryRun: boolean;
+  readonly webhook: string | undefined;
+  /** The events of a batch if left out, where there is a `webhook`. */
+  readonly webhookEvents: readonly EventType[] | undefined;
   readonly read: ReadOptions;
 }
 
 /**
  * Reads the options of a batch, from wherever they were given.
- * @throws {ProblemError} `invalid_request` with everything that is wrong.
+ * @throws {ProblemError} `invalid_request` with everything that is wrong; `secret_key_missing`.
  */
-export function readBatchOptions(sources: readonly OptionSource[]): BatchRequest {
+export async function readBatchOptions(
+  sources: readonly OptionSource[],
+  webhooks: OwnWebhookChecks,
+): Promise<BatchRequest> {
   const problems: PartProblem[] = [];
   const given = collectOptions(sources, { known: OPTIONS, flags: ['dry_run'], problems });
   const model = readModel(given.get('model'), problems);
@@ -94,6 +112,8 @@ export function readBatchOptions(sources: readonly OptionSource[]): BatchRequest
     budget: readBudget(given.get('budget'), problems) ?? null,
     metadata: readMetadata(readObject(metadata, problems), metadata?.at ?? '/metadata', problems),
     dryRun: readFlag(given.get('dry_run'), problems) ?? false,
+    webhook: await readBatchWebhook(given.get('webhook'), problems, webhooks.checkUrl),
+    webhookEvents: readBatchEvents(given.get('webhook_events_filter'), problems),
     read: {
       model: model.slug,
       on_invalid: readWord(given.get('on_invalid'), ['skip', 'reject'], problems) ?? 'skip',
@@ -103,5 +123,6 @@ export function readBatchOptions(sources: readonly OptionSource[]): BatchRequest
     },
   };
   if (problems.length > 0) throw invalidRequest(problems);
+  if (request.webhook !== undefined) webhooks.requireSecret();
   return request;
 }

@@ -17,9 +17,6 @@ export interface GivenOption {
   readonly isText: boolean;
 }
 
-/** Options that will come, and are refused until then. */
-const LATER: ReadonlySet<string> = new Set(['webhook', 'webhook_events_filter']);
-
 /**
  * Brings the options of a request together. A text that is empty counts as left out, but for those of `flags`: `?dry_run`
  * means that it is wanted.
@@ -38,9 +35,11 @@ export function collectOptions(
     for (const [name, value] of Object.entries(values)) {
       const at = kind === 'query' ? `?${name.slice(0, 80).toWellFormed()}` : pointer('', name);
       const isText = kind !== 'json';
+      // A form refuses a field that comes twice; its lists are those of a JSON file in it.
+      const isRepeated = kind === 'query' && Array.isArray(value);
       const empty = value === null || value === undefined || (isText && value === '' && !flags.includes(name));
       if (!known.includes(name)) problems.push(unknownOption(name, at, known));
-      else if (given.has(name) || (isText && Array.isArray(value)))
+      else if (given.has(name) || isRepeated)
         problems.push({
           pointer: at,
           code: 'duplicate_name',
@@ -53,12 +52,6 @@ export function collectOptions(
 }
 
 function unknownOption(name: string, at: string, known: readonly string[]): PartProblem {
-  if (LATER.has(name))
-    return {
-      pointer: at,
-      code: 'not_available',
-      detail: `${name} is not available for batches yet. Leave it out, and ask for the batch.`,
-    };
   const near = meantName(name.slice(0, 80), known);
   const hint = near === undefined ? `The options are ${known.join(', ')}.` : `Did you mean ${near}?`;
   const shown = JSON.stringify(name.slice(0, 80).toWellFormed());

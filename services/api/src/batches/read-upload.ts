@@ -1,4 +1,5 @@
 import type { Readable } from 'node:stream';
+import type { OwnWebhookChecks } from '../webhooks/own-webhook.ts';
 import { type BatchRequest, readBatchOptions } from './batch-options.ts';
 import type { Importer } from './intake/importer.ts';
 import type { OptionSource } from './option-reader.ts';
@@ -16,7 +17,7 @@ export interface Upload {
 /**
  * Has an upload imported, with the options of the query and those that it holds itself.
  * @param how.upload part of the names of its parts; left out, nothing is written.
- * @throws {ProblemError} `invalid_request` for its options. @throws {UploadError} for the rest of it.
+ * @throws {ProblemError} `invalid_request` and `secret_key_missing` for its options. @throws {UploadError} for the rest of it.
  */
 export async function readUpload(
   importer: Importer,
@@ -25,6 +26,7 @@ export async function readUpload(
     readonly batch: string;
     readonly upload: string | undefined;
     readonly query: OptionSource;
+    readonly webhooks: OwnWebhookChecks;
     readonly signal: AbortSignal;
   },
 ): Promise<Imported> {
@@ -34,12 +36,12 @@ export async function readUpload(
     {
       batch: how.batch,
       upload: how.upload ?? 'none',
-      options: (values) => {
-        request = readBatchOptions([how.query, { kind: bodyOptions, values }]);
+      options: async (values) => {
+        request = await readBatchOptions([how.query, { kind: bodyOptions, values }], how.webhooks);
         return { read: request.read, dryRun: request.dryRun || how.upload === undefined };
       },
     },
     { signal: how.signal },
   );
-  return { request: request ?? readBatchOptions([how.query]), result };
+  return { request: request ?? (await readBatchOptions([how.query], how.webhooks)), result };
 }

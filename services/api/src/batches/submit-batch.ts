@@ -121,6 +121,8 @@ async function make(
   const decision: BatchDecision = {
     ...{ seq: 1, at: now, status: 'running', runs: 0 },
     ...{ name: request.name, budget: request.budget, metadata: request.metadata },
+    ...(request.webhook === undefined ? {} : { webhook: request.webhook }),
+    ...(request.webhookEvents === undefined ? {} : { webhook_events: request.webhookEvents }),
   };
   let outcome: Awaited<ReturnType<typeof commitBatch>>;
   try {
@@ -190,6 +192,7 @@ function summary({ request, result }: Imported): ReadUpload {
   return {
     ...result,
     ...{ model, options, name: request.name, budget: request.budget, metadata: request.metadata },
+    ...{ webhook: request.webhook, webhookEvents: request.webhookEvents },
     accepted: result.rows > 0 && (options.on_invalid === 'skip' || count === 0),
   };
 }

@@ -228,7 +228,6 @@ export const PART_CODES = [
   'not_exact',
   'forbidden_name',
   'duplicate_name',
-  'not_available',
   'unknown_event_type',
   'webhook_url_refused',
   'syntax',

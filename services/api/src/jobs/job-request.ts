@@ -1,8 +1,11 @@
 import { checkInput } from '@renderyard/shared/model/input';
 import { DEFAULT_MODEL, findModel, MODELS, type Model } from '@renderyard/shared/model/model';
+import { JOB_EVENT_TYPES } from '@renderyard/shared/webhook/event-type';
 import { Type } from 'typebox';
 import { METADATA_DEPTH, MOST_METADATA, readMetadata } from '../body/read-metadata.ts';
 import { invalidRequest, type PartProblem, pointer } from '../errors/problem-error.ts';
+import { type OwnWebhookChecks, WEBHOOK_DESCRIPTION } from '../webhooks/own-webhook.ts';
+import { type JobWebhook, readJobWebhook } from './job-webhook.ts';
 
 /** Seconds: 30 days. */
 const LONGEST_EXPIRY = 2_592_000;
@@ -31,11 +34,19 @@ export const JobRequestSchema = Type.Object(
         description: 'Seconds; a job that has not been rendered by then expires.',
       }),
     ),
+    webhook: Type.Optional(Type.String({ format: 'uri', description: WEBHOOK_DESCRIPTION })),
+    webhook_events_filter: Type.Optional(
+      Type.Array(Type.Enum([...JOB_EVENT_TYPES]), {
+        minItems: 1,
+        uniqueItems: true,
+        description: 'What goes to `webhook`; left out: all of them.',
+      }),
+    ),
   },
   { additionalProperties: false },
 );
 
-export interface JobRequest {
+export interface JobRequest extends JobWebhook {
   readonly model: Model;
   /** Complete, as it will be sent. */
   readonly input: Readonly<Record<string, unknown>>;
@@ -45,9 +56,9 @@ export interface JobRequest {
 
 /**
  * Reads and checks the body of a job.
- * @throws {ProblemError} `invalid_request` with everything that is wrong.
+ * @throws {ProblemError} `invalid_request` with everything that is wrong; `secret_key_missing`.
  */
-export function readJobRequest(body: unknown): JobRequest {
+export async function readJobRequest(body: unknown, webhooks: OwnWebhookChecks): Promise<JobRequest> {
   if (!isObject(body))
     throw invalidRequest([
       {
@@ -63,8 +74,10 @@ export function readJobRequest(body: unknown): JobRequest {
   const input = readInput(body.input, model, problems);
   const metadata = readMetadata(body.metadata, '/metadata', problems);
   const expiresInMs = readExpiry(body.expires_in, problems);
+  const { webhook, webhookEvents } = await readJobWebhook(body, problems, webhooks.checkUrl);
   if (problems.length > 0) throw invalidRequest(problems);
-  return { model, input, metadata, expiresInMs };
+  if (webhook !== undefined) webhooks.requireSecret();
+  return { model, input, metadata, expiresInMs, webhook, webhookEvents };
 }
 
 function readModel(slug: unknown, problems: PartProblem[]): Model {
@@ -108,18 +121,11 @@ function readExpiry(seconds: unknown, problems: PartProblem[]): number | undefin
 }
 
 function unknownField(name: string): PartProblem {
-  const at = pointer('', name);
-  if (name === 'webhook' || name === 'webhook_events_filter')
-    return {
-      pointer: at,
-      code: 'not_available',
-      detail: `${name} is not available for single jobs yet. Leave it out, and ask for the job or send Prefer: wait.`,
-    };
   const fields = Object.keys(JobRequestSchema.properties).join(', ');
   const isParameter = MODELS.some((model) => Object.hasOwn(model.parameters.properties, name));
   const hint = isParameter ? `Parameters belong into input: {"input":{"${name}":…}}.` : `The fields are ${fields}.`;
   return {
-    pointer: at,
+    pointer: pointer('', name),
     code: 'unknown_field',
     detail: `There is no field ${JSON.stringify(name.slice(0, 80))}. ${hint}`,
   };

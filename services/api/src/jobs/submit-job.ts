@@ -36,6 +36,8 @@ export async function submitJob(
     model: request.model.slug,
     input: request.input,
     metadata: request.metadata,
+    webhook: request.webhook,
+    webhookEvents: request.webhookEvents,
     createdAt: now,
     expiresAt: request.expiresInMs === undefined ? undefined : now + request.expiresInMs,
   };

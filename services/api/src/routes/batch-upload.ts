@@ -13,12 +13,14 @@ import { contentFingerprint } from '../batches/upload-content.ts';
 import { ProblemError } from '../errors/problem-error.ts';
 import { isContinued, replay, resourceId, tellContent } from '../plugins/idempotency.ts';
 import { endBrokenUploads } from '../plugins/upload-rest.ts';
+import type { OwnWebhookChecks } from '../webhooks/own-webhook.ts';
 import { answers } from './responses.ts';
 
 export interface BatchUploadDeps extends SubmitBatchDeps {
   readonly importer: Importer;
   readonly finder: BatchFinder;
   readonly viewer: BatchViewer;
+  readonly webhooks: OwnWebhookChecks;
   /** Milliseconds without a byte after which a sender is given up. */
   readonly idleMs: number;
 }
@@ -62,7 +64,7 @@ export function batchUploadRoute(v1: App, deps: BatchUploadDeps): void {
 async function submit(deps: BatchUploadDeps, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
   const query = { kind: 'query', values: request.query as Readonly<Record<string, unknown>> } as const;
   // What the query alone gets wrong is told before the body is read.
-  readBatchOptions([query]);
+  await readBatchOptions([query], deps.webhooks);
   const received = receiveUpload(request.raw, deps);
   const upload = {
     body: received.body,
@@ -74,7 +76,7 @@ async function submit(deps: BatchUploadDeps, request: FastifyRequest, reply: Fas
   request.record.batch_id = id;
   const read: BatchSubmission['read'] = (nonce, ours) =>
     readUpload(deps.importer, upload, {
-      ...{ batch: id, upload: nonce, query },
+      ...{ batch: id, upload: nonce, query, webhooks: deps.webhooks },
       signal: ours === undefined ? received.signal : AbortSignal.any([received.signal, ours]),
     });
   try {

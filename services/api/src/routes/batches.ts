@@ -8,6 +8,7 @@ import { PatchSchema, readPatch } from '../batches/batch-patch.ts';
 import { type DecideDeps, decideBatch } from '../batches/decide-batch.ts';
 import { deleteBatch } from '../batches/delete-batch.ts';
 import { listBatches } from '../batches/list-batches.ts';
+import type { OwnWebhookChecks } from '../webhooks/own-webhook.ts';
 import { JobParams } from './job-params.ts';
 import { answers, listOf } from './responses.ts';
 
@@ -32,7 +33,10 @@ export const DeleteQuery = Type.Object(
 );
 
 /** `GET`, `PATCH` and `DELETE /v1/batches/{id}`, and `GET /v1/batches`: the caller's batches, the newest first. */
-export function batchesRoutes(app: App, deps: DecideDeps & { readonly viewer: BatchViewer }): void {
+export function batchesRoutes(
+  app: App,
+  deps: DecideDeps & { readonly viewer: BatchViewer; readonly webhooks: OwnWebhookChecks },
+): void {
   const { finder, viewer } = deps;
   app.get(
     '/batches',
@@ -67,7 +71,7 @@ export function batchesRoutes(app: App, deps: DecideDeps & { readonly viewer: Ba
     handler: async (request) => {
       const { id } = request.params;
       request.record.batch_id = id.slice(0, 40);
-      const changes = readPatch(request.body);
+      const changes = await readPatch(request.body, deps.webhooks);
       const who = { id, account: request.account, action: 'set' } as const;
       return viewer.viewOne(await decideBatch(deps, who, patch(changes)));
     },

@@ -9,6 +9,7 @@ import type { JobViewer } from '../jobs/job-viewer.ts';
 import { preferredWait } from '../jobs/prefer-wait.ts';
 import { type SubmitDeps, submitAndWait } from '../jobs/submit-and-wait.ts';
 import { resourceId } from '../plugins/idempotency.ts';
+import type { OwnWebhookChecks } from '../webhooks/own-webhook.ts';
 import { JobParams } from './job-params.ts';
 import { answers, listOf } from './responses.ts';
 
@@ -30,7 +31,10 @@ const ListQuery = Type.Object(
  * `POST /v1/jobs`: 202 with the job, or with `Prefer: wait=N` 200 when it ended in time. `GET /v1/jobs/{id}` and
  * `GET /v1/jobs`: the caller's jobs, the newest first.
  */
-export function jobsRoutes(app: App, deps: SubmitDeps & JobFinder & { readonly viewer: JobViewer }): void {
+export function jobsRoutes(
+  app: App,
+  deps: SubmitDeps & JobFinder & { readonly viewer: JobViewer; readonly webhooks: OwnWebhookChecks },
+): void {
   const { jobs, viewer, clock } = deps;
   app.route({
     method: 'POST',
@@ -39,7 +43,7 @@ export function jobsRoutes(app: App, deps: SubmitDeps & JobFinder & { readonly v
     // The schema documents; the body is checked with better words below.
     validatorCompiler: () => () => true,
     handler: async (request, reply) => {
-      const jobRequest = readJobRequest(request.body);
+      const jobRequest = await readJobRequest(request.body, deps.webhooks);
       const id = resourceId(request);
       request.record.job_id = id;
       const waitSeconds = preferredWait(request.headers.prefer);
