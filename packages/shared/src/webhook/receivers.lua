@@ -7,8 +7,10 @@
 --   sending:<receiver>       those on their way; leases: all of these, by when their worker counts as dead
 --   receivers, receivers:failing   who has something due and may be sent it, by when that is or was served last
 --   hook:<receiver>          hash: account, of an endpoint url, secrets (sealed), state, reason, disabled_at, undecided;
---                            failing (its last attempt failed), failing_since, missed_since, last_success_at, last_failure_at
---   missed                   receivers of which something was not kept
+--                            failing (its last attempt failed), failing_since, last_success_at, last_failure_at,
+--                            owed_since (the first event since nothing waited), missed_since (while it is disabled),
+--                            catch_up (what has ended since then is to be read again)
+--   missed                   receivers that have something to catch up on; catch-up:<receiver>: how far they are
 -- Needs guard.lua.
 
 -- On their way to one receiver at a time; to one whose last attempt failed it is one, as a trial.
@@ -25,6 +27,9 @@ local function line_up(receiver, now)
   if state[1] then list, other = other, list end
   redis.call('ZREM', P .. other, receiver)
   local head = redis.call('ZRANGE', P .. 'dq:' .. receiver, 0, 0, 'WITHSCORES')
+  if not head[1] and redis.call('SCARD', P .. 'sending:' .. receiver) == 0 then
+    redis.call('HDEL', P .. 'hook:' .. receiver, 'owed_since')
+  end
   if not head[1] or state[2] == 'disabled' or redis.call('SCARD', P .. 'sending:' .. receiver) >= at_once(state[1]) then
     redis.call('ZREM', P .. list, receiver)
   else
@@ -32,11 +37,21 @@ local function line_up(receiver, now)
   end
 end
 
--- From the first that was missed on, what has ended is read again; see catch-up.ts.
-local function miss(receiver, at)
-  local since = tonumber(redis.call('HGET', P .. 'hook:' .. receiver, 'missed_since') or nil)
-  if not since or at < since then redis.call('HSET', P .. 'hook:' .. receiver, 'missed_since', string.format('%.0f', at)) end
+-- What has ended since a time is to be read again for a receiver; see services/worker/src/webhook/catch-up.ts.
+local function catch_up(receiver, since)
+  local known = tonumber(redis.call('HGET', P .. 'hook:' .. receiver, 'catch_up') or nil)
+  if not known or since < known then
+    redis.call('HSET', P .. 'hook:' .. receiver, 'catch_up', string.format('%.0f', since))
+  end
   redis.call('SADD', P .. 'missed', receiver)
+end
+
+-- An event found no place. It is read again once there is some; of a disabled endpoint once somebody asks for it.
+local function miss(receiver, at)
+  local hook = P .. 'hook:' .. receiver
+  local state = redis.call('HMGET', hook, 'state', 'missed_since')
+  if state[1] ~= 'disabled' then return catch_up(receiver, at) end
+  if not state[2] or at < tonumber(state[2]) then redis.call('HSET', hook, 'missed_since', string.format('%.0f', at)) end
 end
 
 local function forget_delivery(id)

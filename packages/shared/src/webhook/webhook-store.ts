@@ -27,6 +27,9 @@ const scripts = {
   sweep: defineScript<Args, { forgotten: number }>(here('sweep-deliveries.lua')),
   apply: defineScript<Args, { applied: boolean; deleted?: string[] }>(here('apply-endpoints.lua')),
   end: defineScript<Args, { ended: number }>(here('end-deliveries.lua')),
+  askCatchUp: defineScript<Args, Record<string, never>>(here('ask-catch-up.lua')),
+  takeCatchUp: defineScript<Args, { task?: CatchUp }>(here('take-catch-up.lua')),
+  keepCatchUp: defineScript<Args, { room: boolean }>(here('keep-catch-up.lua')),
 };
 
 /** An endpoint that fails for so long is disabled, in milliseconds: five days. */
@@ -56,7 +59,7 @@ export interface ReceiverState {
   /** It disabled itself, and the store does not know yet. */
   readonly undecided: boolean;
   readonly failingSince: number | undefined;
-  /** From here on something was not kept for it. */
+  /** From here on something was not kept for it, and has not been read again. */
   readonly missedSince: number | undefined;
   readonly lastSuccessAt: number | undefined;
   readonly lastFailureAt: number | undefined;
@@ -73,6 +76,18 @@ export interface TakenDelivery {
   readonly secrets: string | undefined;
   /** The last attempt to reach its receiver failed. */
   readonly failing: boolean;
+}
+
+/** A receiver that is to catch up on events: those from one time until another, in milliseconds since 1970. */
+export interface CatchUp {
+  readonly receiver: string;
+  readonly account: string;
+  readonly from: number;
+  readonly until: number;
+  /** How far it is, as it was kept. */
+  readonly cursor?: string;
+  /** What an endpoint hears, as `eventsField` makes it. */
+  readonly events?: string;
 }
 
 export type WebhookStore = ReturnType<typeof createWebhookStore>;
@@ -233,19 +248,39 @@ export function createWebhookStore({
       return Number((await redis.hget(`${prefix}endpoints:${account}`, 'seq')) ?? 0);
     },
 
+    /** Has what ended since a time (milliseconds since 1970) read again for a receiver. */
+    async requestCatchUp(receiver: string, account: string, since: number): Promise<void> {
+      await scripts.askCatchUp(redis, prefix, { ...known(), receiver, account, since });
+    },
+
+    /** Takes a receiver that is to catch up, for `leaseMs`; undefined when there is none that has room. */
+    async takeCatchUp(leaseMs: number): Promise<CatchUp | undefined> {
+      return (await scripts.takeCatchUp(redis, prefix, { ...known(), lease_ms: leaseMs })).task;
+    },
+
+    /**
+     * Says how far a receiver is, or without a cursor that it has caught up.
+     * @param leaseMs the lease from now; undefined ends it
+     * @returns whether there is room for more
+     */
+    async keepCatchUp(receiver: string, cursor: string | undefined, leaseMs: number | undefined): Promise<boolean> {
+      return (await scripts.keepCatchUp(redis, prefix, { ...known(), receiver, cursor, lease_ms: leaseMs })).room;
+    },
+
     async receiver(id: string): Promise<ReceiverState> {
       const [hash, waiting] = await Promise.all([
         redis.hgetall(`${prefix}hook:${id}`),
         redis.zcard(`${prefix}dq:${id}`),
       ]);
       const time = (name: string) => (hash[name] === undefined ? undefined : Number(hash[name]));
+      const missed = [time('missed_since'), time('catch_up')].filter((at) => at !== undefined);
       return {
         state: hash.state as ReceiverState['state'],
         reason: hash.reason,
         disabledAt: time('disabled_at'),
         undecided: hash.undecided !== undefined,
         failingSince: time('failing_since'),
-        missedSince: time('missed_since'),
+        missedSince: missed.length === 0 ? undefined : Math.min(...missed),
         lastSuccessAt: time('last_success_at'),
         lastFailureAt: time('last_failure_at'),
         waiting,
