@@ -1,10 +1,10 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { BatchQuerySchema } from '@renderyard/api/batches/batch-options';
-import { BatchSchema } from '@renderyard/shared/batch/batch-view';
 import { MOST_COLUMNS, MOST_JSON_BYTES } from '@renderyard/api/batches/intake/limits';
 import { RESULT_COLUMNS } from '@renderyard/api/batches/results/results-csv';
 import { ROW_PROBLEM_CODES, ROW_WARNING_CODES } from '@renderyard/api/batches/rows/row-problem';
+import { BatchSchema } from '@renderyard/shared/batch/batch-view';
 import { SETTINGS } from '@renderyard/shared/config';
 import { expect, test } from 'vitest';
 

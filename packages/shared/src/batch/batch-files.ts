@@ -23,6 +23,11 @@ const AT_ONCE = 10;
 export const NDJSON = 'application/x-ndjson';
 export const JSON_TYPE = 'application/json';
 
+/** Thrown when a part with rows of a batch is not in the store: somebody deleted it. */
+export class RowsLostError extends Error {
+  override readonly name = 'RowsLostError';
+}
+
 export type BatchFiles = ReturnType<typeof createBatchFiles>;
 
 /**
@@ -59,14 +64,14 @@ export function createBatchFiles({ store }: { readonly store: Store }) {
       return records.get(batch, () => readJson<BatchRecord>(recordKey(batch)));
     },
 
-    /** The rows of one part, in order. @throws {Error} when the part is missing: somebody deleted it. */
+    /** The rows of one part, in order. @throws {RowsLostError} */
     async readRows(record: BatchRecord, part: number): Promise<readonly RowRecord[]> {
       const key = rowsKey(record.id, record.upload, part);
       const rows = await parts.get(key, async () => {
         const text = await readText(key);
         return text === undefined ? undefined : parseLines<RowRecord>(text);
       });
-      if (rows === undefined) throw new Error(`The store has lost ${key}: rows of the batch cannot be read.`);
+      if (rows === undefined) throw new RowsLostError(`The store has lost ${key}: rows of the batch cannot be read.`);
       return rows;
     },
 

@@ -2,14 +2,19 @@ import { isFinal, type Job } from '../job/job.ts';
 import type { ShownJob } from '../job/job-view.ts';
 import type { BatchRecord } from './batch.ts';
 import { rowImageKey } from './batch-layout.ts';
-import { rowInput, rowJobId } from './row.ts';
+import { type RowRecord, rowInput, rowJobId } from './row.ts';
 import type { BatchNow, RowNow } from './row-status.ts';
 
 /**
  * A row as a job.
  * @param live what Redis has of the job from when the row is fed until it ends.
  */
-export function rowJob(batch: BatchRecord, row: RowNow, now: BatchNow, live: Job | undefined): ShownJob {
+export function rowJob(
+  batch: Pick<BatchRecord, 'id' | 'account' | 'model' | 'base' | 'text' | 'created_at'>,
+  row: Pick<RowNow, 'status' | 'result'> & { readonly record: Omit<RowRecord, 'line'> },
+  now: BatchNow,
+  live: Job | undefined,
+): ShownJob {
   const { record, status, result } = row;
   const ended = status === 'succeeded' || status === 'failed' ? result : undefined;
   const running = isFinal(status) ? undefined : live;
