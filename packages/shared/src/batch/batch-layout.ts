@@ -41,7 +41,8 @@ export const uploadsPrefix = 'uploads/';
 export const uploadKey = (batch: string) => `${uploadsPrefix}${batch}`;
 /** Tells whose a batch is, so that an account's batches are found without reading them all. */
 export const accountsPrefix = 'accounts/';
-export const accountBatchKey = (account: string, batch: string) => `${accountsPrefix}${account}/batches/${batch}`;
+export const accountBatchesPrefix = (account: string) => `${accountsPrefix}${account}/batches/`;
+export const accountBatchKey = (account: string, batch: string) => `${accountBatchesPrefix(account)}${batch}`;
 
 /** Whose batch a key of {@link accountBatchKey} names. */
 export function parseAccountBatchKey(key: string): { readonly account: string; readonly batch: string } | undefined {

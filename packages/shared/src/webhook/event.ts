@@ -1,3 +1,4 @@
+import type { BatchState } from '../batch/batch-state.ts';
 import type { DeliveredType } from './event-type.ts';
 
 /** Who is to be told: an endpoint, or the own webhook of a job or a batch. */
@@ -20,6 +21,8 @@ export interface OutboxEvent {
   readonly row?: { readonly row: number; readonly line: string };
   /** The Redis hash of a batch. */
   readonly batch?: Readonly<Record<string, string>>;
+  /** The same of one that Redis has forgotten; never in the outbox. */
+  readonly state?: BatchState;
   readonly credits?: {
     readonly from: string;
     readonly to: string;

@@ -1,9 +1,9 @@
 import type { BatchFiles } from '@renderyard/shared/batch/batch-files';
 import type { BatchStates } from '@renderyard/shared/batch/batch-states';
 import type { FoundBatch } from '@renderyard/shared/batch/found-batch';
+import { readStoredBatch } from '@renderyard/shared/batch/stored-batch';
 import { isId } from '@renderyard/shared/ids';
 import { ProblemError } from '../errors/problem-error.ts';
-import { readStoredBatch } from './stored-batch.ts';
 
 export type BatchFinder = ReturnType<typeof createBatchFinder>;
 

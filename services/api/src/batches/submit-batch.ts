@@ -5,6 +5,7 @@ import { recordKey } from '@renderyard/shared/batch/batch-layout';
 import type { BatchStates } from '@renderyard/shared/batch/batch-states';
 import type { ReadUpload } from '@renderyard/shared/batch/batch-viewer';
 import type { FoundBatch } from '@renderyard/shared/batch/found-batch';
+import { readStoredBatch, unopened } from '@renderyard/shared/batch/stored-batch';
 import type { Clock } from '@renderyard/shared/clock';
 import { describeError } from '@renderyard/shared/describe-error';
 import type { Logger } from '@renderyard/shared/logger';
@@ -15,7 +16,6 @@ import type { Feeder } from '../jobs/feeder.ts';
 import type { BatchRequest } from './batch-options.ts';
 import { commitBatch, deleteOtherParts, deleteParts, openBatch } from './commit-batch.ts';
 import type { ImportResult } from './intake/import-job.ts';
-import { readStoredBatch, unopened } from './stored-batch.ts';
 import { contentFingerprint } from './upload-content.ts';
 import { markUpload, type UploadMarker } from './upload-marker.ts';
 

@@ -3,9 +3,9 @@ import { describeError } from '@renderyard/shared/describe-error';
 import type { Logger } from '@renderyard/shared/logger';
 import type { Redis } from '@renderyard/shared/redis/connect';
 import { GenerationLostError } from '@renderyard/shared/redis/script';
-import { deliveryId, type NewDelivery, receiverOf } from '@renderyard/shared/webhook/delivery';
 import type { OutboxEvent } from '@renderyard/shared/webhook/event';
 import type { WebhookStore } from '@renderyard/shared/webhook/webhook-store';
+import { deliveriesOf } from './deliveries-of.ts';
 
 /** The group that reads the outbox; make-deliveries.lua knows its name. */
 const GROUP = 'relay';
@@ -163,20 +163,4 @@ function parseEvent(fields: readonly string[]): OutboxEvent | undefined {
   } catch {
     return undefined;
   }
-}
-
-/** A delivery for each who is to be told. */
-function deliveriesOf(event: OutboxEvent, body: string): NewDelivery[] {
-  return event.to.map((to) => ({
-    id: deliveryId(event, to, event.account),
-    event: event.id,
-    type: event.type,
-    account: event.account,
-    receiver: receiverOf(event.account, to),
-    url: 'url' in to ? to.url : undefined,
-    jobId: event.job_id,
-    batchId: event.batch_id,
-    at: event.at,
-    body,
-  }));
 }

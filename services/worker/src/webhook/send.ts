@@ -91,9 +91,10 @@ function classify(error: unknown): AttemptError {
   if (error instanceof AddressRefusedError) return 'unreachable';
   if (error instanceof TlsFailedError) return 'tls_failed';
   if (error instanceof LookupTimeoutError) return 'timeout';
-  const { code = '', message = '' } = error as NodeJS.ErrnoException;
+  const { name, code = '', message } = error as NodeJS.ErrnoException;
   if (code === 'UND_ERR_CONNECT_TIMEOUT' || code === 'ETIMEDOUT') return 'timeout';
-  if (code.startsWith('HPE_') || code === 'UND_ERR_HEADERS_OVERFLOW' || message === 'bad upgrade') return 'bad_answer';
+  if (name === 'HTTPParserError' || code === 'UND_ERR_HEADERS_OVERFLOW' || message === 'bad upgrade')
+    return 'bad_answer';
   return 'unreachable';
 }
 

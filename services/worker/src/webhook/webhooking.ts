@@ -13,6 +13,7 @@ import { createEndpointDecisions } from '@renderyard/shared/webhook/endpoint-dec
 import { createHostLookup } from '@renderyard/shared/webhook/host-lookup';
 import { ownPorts } from '@renderyard/shared/webhook/own-ports';
 import { createWebhookStore } from '@renderyard/shared/webhook/webhook-store';
+import { catchUp } from './catch-up.ts';
 import { createDeliverer } from './deliverer.ts';
 import { createGuardedAgent } from './guarded-connector.ts';
 import { keepDisabled } from './keep-disabled.ts';
@@ -55,7 +56,7 @@ export function createWebhooking(deps: WebhookingDependencies) {
   const connectTimeoutMs = Math.min(MOST_CONNECT_MS, config.WEBHOOK_TIMEOUT_MS);
   const agent = createGuardedAgent({ guard, connectTimeoutMs, lookup });
   const stopped = new AbortController();
-  let running: Promise<void> | undefined;
+  let running: Promise<unknown> | undefined;
   let hasDisabled = true;
 
   const deliverer = createDeliverer({
@@ -95,9 +96,13 @@ export function createWebhooking(deps: WebhookingDependencies) {
     }
   }
 
-  async function loop(): Promise<void> {
+  async function missed(): Promise<void> {
+    await catchUp({ ...deps, webhooks, compose: composer.compose, onMade: deliverer.wake }, stopped.signal);
+  }
+
+  async function loop(step: () => Promise<void>): Promise<void> {
     while (!stopped.signal.aborted) {
-      await tick().catch((error: unknown) => onError(error).catch(() => undefined));
+      await step().catch((error: unknown) => onError(error).catch(() => undefined));
       await clock.sleep(TICK_MS * (0.75 + Math.random() / 2), stopped.signal);
     }
   }
@@ -106,7 +111,7 @@ export function createWebhooking(deps: WebhookingDependencies) {
     start() {
       relay.start();
       deliverer.start();
-      running = loop();
+      running = Promise.all([loop(tick), loop(missed)]);
     },
     /** Begins nothing new; resolves when no delivery is on its way. */
     async quiet(): Promise<void> {

@@ -3,7 +3,7 @@ import type { BatchFiles } from '@renderyard/shared/batch/batch-files';
 import { manifestKey } from '@renderyard/shared/batch/batch-layout';
 import type { BatchState } from '@renderyard/shared/batch/batch-state';
 import type { BatchNow } from '@renderyard/shared/batch/row-status';
-import { readStoredBatch } from '../stored-batch.ts';
+import { readStoredBatch } from '@renderyard/shared/batch/stored-batch';
 
 /** A batch as the store alone has it. */
 export interface StoredNow {

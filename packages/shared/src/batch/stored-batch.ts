@@ -1,9 +1,9 @@
-import type { BatchDecision, BatchRecord } from '@renderyard/shared/batch/batch';
-import type { BatchFiles } from '@renderyard/shared/batch/batch-files';
-import { manifestKey, recordKey } from '@renderyard/shared/batch/batch-layout';
-import type { BatchState } from '@renderyard/shared/batch/batch-state';
-import type { FoundBatch } from '@renderyard/shared/batch/found-batch';
-import type { Nanocredits } from '@renderyard/shared/credits/amount';
+import type { Nanocredits } from '../credits/amount.ts';
+import type { BatchDecision, BatchRecord } from './batch.ts';
+import type { BatchFiles } from './batch-files.ts';
+import { manifestKey, recordKey } from './batch-layout.ts';
+import type { BatchState } from './batch-state.ts';
+import type { FoundBatch } from './found-batch.ts';
 
 /** Of a manifest, what it tells of the batch as a whole. */
 interface Ending {
