@@ -6,7 +6,6 @@
 local ids = redis.call('ZRANGE', P .. 'dq:' .. a.receiver, 0, a.most - 1)
 for _, id in ipairs(ids) do
   redis.call('ZREM', P .. 'dq:' .. a.receiver, id)
-  redis.call('HDEL', P .. 'dlv:' .. id, 'next_at')
   set_status(id, redis.call('HGET', P .. 'dlv:' .. id, 'account'), 'failed')
 end
 if #ids < a.most then

@@ -8,8 +8,9 @@
 --   receivers, receivers:failing   who has something due and may be sent it, by when that is or was served last
 --   hook:<receiver>          hash: account, of an endpoint url, secrets (sealed), state, reason, disabled_at, undecided;
 --                            failing (its last attempt failed), failing_since, last_success_at, last_failure_at,
---                            owed_since (the first event since nothing waited), missed_since (while it is disabled),
+--                            missed_since (while it is disabled),
 --                            catch_up (what has ended since then is to be read again)
+--   owed                     receivers for whom something waits, by the time of the first event since nothing did
 --   missed                   receivers that have something to catch up on; catch-up:<receiver>: how far they are
 -- Needs guard.lua.
 
@@ -20,7 +21,8 @@ local MOST_WAITING, MOST_ENDED = 10000, 10000
 
 local function at_once(failing) return failing and 1 or AT_ONCE end
 
--- Puts a receiver where take-deliveries.lua looks for it, behind those that were due earlier.
+-- Puts a receiver where take-deliveries.lua looks for it, behind those that were due earlier. Who stands there already
+-- keeps its place, else one that hears of something new all the time would never be the first.
 local function line_up(receiver, now)
   local state = redis.call('HMGET', P .. 'hook:' .. receiver, 'failing', 'state')
   local list, other = 'receivers', 'receivers:failing'
@@ -28,12 +30,12 @@ local function line_up(receiver, now)
   redis.call('ZREM', P .. other, receiver)
   local head = redis.call('ZRANGE', P .. 'dq:' .. receiver, 0, 0, 'WITHSCORES')
   if not head[1] and redis.call('SCARD', P .. 'sending:' .. receiver) == 0 then
-    redis.call('HDEL', P .. 'hook:' .. receiver, 'owed_since')
+    redis.call('ZREM', P .. 'owed', receiver)
   end
   if not head[1] or state[2] == 'disabled' or redis.call('SCARD', P .. 'sending:' .. receiver) >= at_once(state[1]) then
     redis.call('ZREM', P .. list, receiver)
   else
-    redis.call('ZADD', P .. list, math.max(tonumber(head[2]), now), receiver)
+    redis.call('ZADD', P .. list, 'LT', math.max(tonumber(head[2]), now), receiver)
   end
 end
 
@@ -82,6 +84,7 @@ local function set_status(id, account, status)
   redis.call('HSET', P .. 'dlv:' .. id, 'status', status)
   redis.call('ZADD', lists .. status, 0, id)
   if status == 'pending' then return end
+  redis.call('HDEL', P .. 'dlv:' .. id, 'next_at')
   if redis.call('ZCARD', lists .. status) > MOST_ENDED then
     forget_delivery(redis.call('ZRANGE', lists .. status, 0, 0)[1])
   end

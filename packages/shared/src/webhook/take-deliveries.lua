@@ -47,6 +47,8 @@ local function take(list, most, failing)
         redis.call('ZREM', P .. 'dq:' .. receiver, id)
         set_status(id, redis.call('HGET', P .. 'dlv:' .. id, 'account'), 'failed')
       end
+      -- Whoever was looked at goes to the end of the line.
+      redis.call('ZREM', P .. list, receiver)
       line_up(receiver, now)
     end
   end
