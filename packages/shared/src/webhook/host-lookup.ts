@@ -5,7 +5,7 @@ import { isIP } from 'node:net';
 export type HostLookup = (host: string) => Promise<readonly string[]>;
 
 /** Milliseconds until a question to a name server is asked again, and how often it is asked. */
-const RESOLVER = { timeout: 2000, tries: 2 };
+const RESOLVER = { timeout: 1000, tries: 2 };
 
 /**
  * Asks the name servers, not the operating system: `getaddrinfo` keeps one of libuv's few threads until it has an
