@@ -322,6 +322,22 @@ describe('a batch that paused itself', () => {
     });
   });
 
+  test('tells whom it told before, also when Redis is emptied', async () => {
+    await using shop = await openWorkshop();
+    const told = { webhook: 'https://example.com/hooks', webhook_events: ['batch.paused', 'job.failed'] as const };
+    const stored = await shop.batch({ rows: 40, decisions: [decisionOf(told)] });
+    const { id } = stored.record;
+    await shop.endRows(stored, { most: 20, fails: () => true });
+    await shop.flusher().tick();
+    expect(await shop.files.readDecision(id)).toMatchObject({ seq: 2, status: 'paused', ...told });
+    const shown = { status: 'paused', decision: 2, webhook: told.webhook, webhookEvents: told.webhook_events };
+    expect(await shop.states.get(id)).toMatchObject(shown);
+    await shop.empty();
+    const fresh = shop.openProcess();
+    await fresh.recovery.ensure();
+    expect(await fresh.states.get(id)).toMatchObject(shown);
+  });
+
   test('goes on where a person has decided so meanwhile', async () => {
     await using shop = await openWorkshop();
     const stored = await shop.batch({ rows: 40 });
