@@ -2,6 +2,7 @@ import { rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { viewEvent } from '@renderyard/api/credits/event-view';
 import { recordKey, rowsKey } from '@renderyard/shared/batch/batch-layout';
+import { readBatchState } from '@renderyard/shared/batch/batch-state';
 import { rowJobId } from '@renderyard/shared/batch/row';
 import { StoreError } from '@renderyard/shared/store/store-error';
 import { BODY_BYTES } from '@renderyard/shared/webhook/fit-body';
@@ -133,6 +134,16 @@ test('the progress of a batch is told with its rate of then, whenever it is comp
   while (Date.now() < after) await new Promise(setImmediate);
   await bench.endNext(batch, { image: 'c' });
   expect(JSON.parse(await bench.newComposer().compose(event))).toEqual(body);
+});
+
+test('a batch that Redis has forgotten is told as one that it knows', async () => {
+  const { id } = await shared.put(FOXES);
+  const batch = batchHash(id);
+  const state = readBatchState(batch, []);
+  if (state === undefined) throw new Error('The hash is that of a batch.');
+  const body = await shared.compose(eventOf({ type: 'batch.completed', state }));
+  expect(body).toBe(await shared.compose(eventOf({ type: 'batch.completed', batch })));
+  expect(JSON.parse(body).data).toMatchObject({ id, status: 'completed' });
 });
 
 test('a change of credits is told as the list of events shows it', async () => {

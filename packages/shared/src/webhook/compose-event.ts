@@ -69,7 +69,7 @@ export function createEventComposer({
     const job = event.job && readJob(event.job);
     if (job !== undefined) return jobData(job, contextOf(event));
     if (event.row !== undefined) return ofRow(event, event.row.line);
-    const batch = event.batch && readBatchState(event.batch, []);
+    const batch = event.state ?? (event.batch && readBatchState(event.batch, []));
     if (batch !== undefined) return ofBatch(event, batch);
     if (event.credits !== undefined) return short(ofCredits(event.credits));
     if (event.endpoint !== undefined) return short(ofEndpoint(event.type, event.endpoint));
