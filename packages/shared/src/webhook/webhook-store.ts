@@ -267,6 +267,22 @@ export function createWebhookStore({
       return (await scripts.keepCatchUp(redis, prefix, { ...known(), receiver, cursor, lease_ms: leaseMs })).room;
     },
 
+    /** For whom something waits, since when, and how many events were ever told: by Redis's clock. */
+    async owed() {
+      const [flat, told, time] = await Promise.all([
+        redis.zrange(`${prefix}owed`, '0', '-1', 'WITHSCORES'),
+        redis.get(`${prefix}told`),
+        redis.time(),
+      ]);
+      const receivers: Record<string, { account: string; since: number }> = {};
+      for (let i = 0; i + 1 < flat.length; i += 2) {
+        const receiver = String(flat[i]);
+        const account = await redis.hget(`${prefix}hook:${receiver}`, 'account');
+        if (account !== null) receivers[receiver] = { account, since: Number(flat[i + 1]) };
+      }
+      return { at: Number(time[0]) * 1000, told: Number(told ?? 0), receivers };
+    },
+
     async receiver(id: string): Promise<ReceiverState> {
       const [hash, waiting] = await Promise.all([
         redis.hgetall(`${prefix}hook:${id}`),
