@@ -11,6 +11,9 @@ local function apply_decision(id, decision, now, quiet)
   for _, name in ipairs({ 'name', 'budget', 'webhook', 'webhook_events' }) do
     if decision[name] ~= nil then redis.call('HSET', batch, name, decision[name]) else redis.call('HDEL', batch, name) end
   end
+  -- What was gone stays so until another is named; see ../webhook/record-attempt.lua.
+  local gone = redis.call('HGET', batch, 'webhook_gone')
+  if gone then redis.call('HDEL', batch, gone == decision.webhook and 'webhook' or 'webhook_gone') end
   if status == 'canceling' then return end
   if decision.runs > tonumber(state[2] or 0) then
     local bits = P .. 'bits:' .. id

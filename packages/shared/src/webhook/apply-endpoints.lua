@@ -39,9 +39,9 @@ for _, id in ipairs(redis.call('SMEMBERS', P .. 'whks:' .. a.account)) do
     redis.call('SREM', P .. 'whks:' .. a.account, id)
     redis.call('SREM', P .. 'undecided-hooks', id)
     redis.call('SREM', P .. 'missed', id)
-    redis.call('DEL', P .. 'hook:' .. id)
-    redis.call('ZREM', P .. 'receivers', id)
-    redis.call('ZREM', P .. 'receivers:failing', id)
+    redis.call('DEL', P .. 'hook:' .. id, P .. 'catch-up:' .. id)
+    -- Whoever applies this may die before it has ended what waits. Then take-deliveries.lua comes upon it.
+    line_up(id, now)
   end
 end
 return cjson.encode({ applied = true, deleted = #deleted > 0 and deleted or nil })

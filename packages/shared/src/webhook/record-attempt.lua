@@ -10,7 +10,7 @@
 local MOST_ATTEMPTS = 20
 
 local key = P .. 'dlv:' .. a.id
-local was = redis.call('HMGET', key, 'account', 'receiver', 'lease', 'status', 'attempts', 'batch_id')
+local was = redis.call('HMGET', key, 'account', 'receiver', 'lease', 'status', 'attempts', 'batch_id', 'url')
 if not was[1] then return cjson.encode({ status = 'gone', late = true }) end
 local account, receiver = was[1], was[2]
 local ours = was[3] and tonumber(was[3]) == a.lease
@@ -69,7 +69,11 @@ else
   if a.verdict == 'gone' then
     disabled = is_endpoint and disable('gone') or nil
     -- A batch's own webhook that is gone is told of no more of its rows.
-    if not is_endpoint and was[6] then redis.call('HDEL', P .. 'batch:' .. was[6], 'webhook') end
+    local batch = not is_endpoint and was[6] and P .. 'batch:' .. was[6]
+    if batch and redis.call('HGET', batch, 'webhook') == was[7] then
+      redis.call('HDEL', batch, 'webhook')
+      redis.call('HSET', batch, 'webhook_gone', was[7])
+    end
   elseif is_endpoint and now - tonumber(redis.call('HGET', hook, 'failing_since')) >= a.failing_ms then
     disabled = disable('failing')
   end

@@ -46,6 +46,7 @@ local function take(list, most, failing)
         -- Its endpoint was deleted; see end-deliveries.lua.
         redis.call('ZREM', P .. 'dq:' .. receiver, id)
         set_status(id, redis.call('HGET', P .. 'dlv:' .. id, 'account'), 'failed')
+        count = count + 1
       end
       -- Whoever was looked at goes to the end of the line.
       redis.call('ZREM', P .. list, receiver)
