@@ -4,6 +4,8 @@ import { describe, expect, inject, test, vi } from 'vitest';
 import { startService } from '../support/processes.ts';
 import { type Api, openApi, sharedApi } from './running-api.ts';
 
+const secretKey = new Uint8Array(32);
+
 const BODY = { input: { prompt: 'A fox' } };
 const keyed = (key: string) => ({ 'idempotency-key': key });
 
@@ -165,7 +167,7 @@ describe('Idempotency-Key', () => {
 
   test('every key of visible ASCII characters is one of its own', async () => {
     await using api = await openApi();
-    const store = createIdempotencyStore({ redis: api.redis, prefix: api.prefix });
+    const store = createIdempotencyStore({ redis: api.redis, prefix: api.prefix, secretKey });
     const key = fc.string({
       unit: fc.integer({ min: 0x21, max: 0x7e }).map((code) => String.fromCharCode(code)),
       minLength: 1,
@@ -189,7 +191,7 @@ describe('Idempotency-Key', () => {
 
   test('a run whose lease was taken over changes nothing any more', async () => {
     await using api = await openApi();
-    const store = createIdempotencyStore({ redis: api.redis, prefix: api.prefix });
+    const store = createIdempotencyStore({ redis: api.redis, prefix: api.prefix, secretKey });
     const first = await store.begin('k', 'f', 'job_1');
     if (first.status !== 'run') throw new Error(first.status);
     await api.redis.hset(`${api.prefix}idempotency:k`, 'lease', 0);

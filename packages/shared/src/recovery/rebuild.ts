@@ -10,6 +10,11 @@ import type { Logger } from '../logger.ts';
 import type { Redis } from '../redis/connect.ts';
 import type { Store } from '../store/store.ts';
 import { StoreError } from '../store/store-error.ts';
+import { receiverOf } from '../webhook/delivery.ts';
+import { createEndpointDecisions } from '../webhook/endpoint-decisions.ts';
+import { restoreOwed } from '../webhook/owed-note.ts';
+import { restoreEndpoints } from '../webhook/reapply-endpoints.ts';
+import { createWebhookStore } from '../webhook/webhook-store.ts';
 import { inParallel } from './in-parallel.ts';
 import { type LoadedProgress, loadProgress } from './load-progress.ts';
 import type { RebuildLock } from './rebuild-lock.ts';
@@ -68,6 +73,12 @@ export async function rebuild(
     signal,
   );
   const uncertainRows = uncertainRowsOf(notes);
+  const generation = { current: lock.token };
+  const webhooks = createWebhookStore({ ...deps, generation });
+  // Before the batches, so that nothing is told to nobody.
+  const listening: { receiver: string; account: string }[] = [];
+  for (const { account, endpoints } of await restoreEndpoints({ decisions: createEndpointDecisions(deps), webhooks }))
+    for (const { id, state } of endpoints) if (state === 'enabled') listening.push({ receiver: id, account });
   const foundCalls = new Set<string>();
   const open: string[] = [];
   for await (const { key } of store.list(openPrefix)) open.push(key.slice(openPrefix.length));
@@ -82,11 +93,14 @@ export async function rebuild(
     if (read === 'damaged') summary.left_out++;
     else if (read !== undefined) {
       for (const call of read.progress.foundCalls) foundCalls.add(call);
+      const { account } = read.record;
+      const { webhook } = read.decision;
+      if (webhook !== undefined) listening.push({ receiver: receiverOf(account, { url: webhook }), account });
       await openBatch(deps, read, summary);
     }
   });
   await listBatches(deps, summary, signal);
-  const ledger = createLedger({ ...deps, generation: { current: lock.token } });
+  const ledger = createLedger({ ...deps, generation });
   await restoreBooks({ ledger, store }, lock.takenAt, (key, error) =>
     logger.error(
       { err: error, key },
@@ -96,6 +110,9 @@ export async function rebuild(
   const decision = await createCreditDecisions({ store }).last();
   if (decision !== undefined) await ledger.applyDecision(decision);
   if (decision?.hold !== undefined) logger.warn('an operator holds all work, as before');
+  await restoreOwed({ webhooks, store }, listening, (key, error) =>
+    logger.error({ err: error, key }, 'what webhooks were owed cannot be read; some events may not be told'),
+  );
   // Of a call whose image was found nothing is uncertain any more.
   const known = notes.map(({ call }) => call).filter((call) => foundCalls.has(call));
   if (known.length > 0) await store.delete(known.map(uncertainKey));

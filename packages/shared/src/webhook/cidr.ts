@@ -11,3 +11,8 @@ export function parseCidrs(list: string): readonly Cidr[] | undefined {
   });
   return networks.every((network) => network !== undefined) ? networks : undefined;
 }
+
+/** A network as it is written. */
+export function showCidr([address, bits]: Cidr): string {
+  return `${address.toString()}/${bits}`;
+}

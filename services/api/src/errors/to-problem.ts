@@ -1,5 +1,6 @@
 import { GenerationLostError } from '@renderyard/shared/redis/script';
 import { StoreError } from '@renderyard/shared/store/store-error';
+import { UnsealError } from '@renderyard/shared/webhook/sealed-secret';
 import { UploadError } from '../batches/upload-error.ts';
 import { API_ERRORS, type ApiErrorCode } from './catalogue.ts';
 import { ProblemError } from './problem-error.ts';
@@ -29,6 +30,7 @@ export function toProblem(error: unknown): ProblemError {
     return new ProblemError('redis_replaced', undefined, { retryAfter: 1, cause: error });
   if (error instanceof StoreError && error.kind !== 'invalid' && error.kind !== 'range')
     return new ProblemError('store_unavailable', undefined, { retryAfter: RETRY_AFTER, cause: error });
+  if (error instanceof UnsealError) return new ProblemError('secret_unreadable', undefined, { cause: error });
   if (isRedisDown(error))
     return new ProblemError('redis_unavailable', undefined, { retryAfter: RETRY_AFTER, cause: error });
   return fromCode(error) ?? new ProblemError('internal_error', undefined, { cause: error });

@@ -2,7 +2,7 @@
 -- KEYS[1]: the prefix of all keys. ARGV[1]: JSON, read as a:
 --   key, fingerprint, resource (id for what the request makes), owner, lease_ms, keep_ms
 -- Returns {status = 'begun' | 'continued', resource}   ours to run; continued: an earlier run broke off
---       | {status = 'answered', answer, content}       JSON text of the first answer; see end.lua for content
+--       | {status = 'answered', answer, content}       the first answer as it was kept; see end.lua for content
 --       | {status = 'running', ms}                     an earlier run holds its lease for ms more
 --       | {status = 'reused'}                          the key belongs to another request
 local a = cjson.decode(ARGV[1])

@@ -3,7 +3,7 @@
 --   key, owner, and one of
 --   lease_ms   the run goes on
 --   content    fingerprint of a body that is known only once it was read: the first one told holds
---   answer     JSON text: the answer is kept until the record's end
+--   answer     JSON text, or the same sealed: the answer is kept until the record's end
 --   forget     true: the request was refused and changed nothing; the key is free
 --   release    true: the run broke off; the next one continues it under the same resource id
 -- Returns {ours = whether the run was this owner's, content = the one that holds}

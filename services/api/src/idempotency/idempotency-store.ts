@@ -1,6 +1,7 @@
 import { newSecret } from '@renderyard/shared/ids';
 import type { Redis } from '@renderyard/shared/redis/connect';
 import { defineScript } from '@renderyard/shared/redis/script';
+import { sealSecret, unsealSecret } from '@renderyard/shared/webhook/sealed-secret';
 
 /** An answer that is kept, to be given again. */
 export interface KeptAnswer {
@@ -10,7 +11,9 @@ export interface KeptAnswer {
 }
 
 /** How a run of a request ends; see end.lua. */
-export type RunEnd = { readonly answer: KeptAnswer } | { readonly forget: true } | { readonly release: true };
+export type RunEnd =
+  /** `sealed`: it holds a secret, and is kept so that only we can read it. */
+  { readonly answer: KeptAnswer; readonly sealed?: boolean } | { readonly forget: true } | { readonly release: true };
 
 /** The right to run a request. */
 export interface Run {
@@ -55,12 +58,29 @@ const scripts = {
 export type IdempotencyStore = ReturnType<typeof createIdempotencyStore>;
 
 /** What became of requests with an Idempotency-Key, for 24 hours from the first. */
-export function createIdempotencyStore({ redis, prefix }: { readonly redis: Redis; readonly prefix: string }) {
+export function createIdempotencyStore({
+  redis,
+  prefix,
+  secretKey,
+}: {
+  readonly redis: Redis;
+  readonly prefix: string;
+  /** Seals answers that hold a secret. */
+  readonly secretKey: Uint8Array;
+}) {
+  const sealOf = (key: string) => ({ secretKey, endpointId: `Idempotency-Key ${key}` });
+  const pack = (key: string, answer: KeptAnswer, sealed: boolean) => {
+    const text = JSON.stringify(answer);
+    return sealed ? sealSecret(text, sealOf(key)) : text;
+  };
+  const unpack = (key: string, kept: string) =>
+    JSON.parse(kept.startsWith('{') ? kept : unsealSecret(kept, sealOf(key))) as KeptAnswer;
   return {
     /**
      * @param key of one account: account and Idempotency-Key.
      * @param fingerprint of the request: the same key with another one is a mistake of the client.
      * @param resource a new id, used if this is the first run.
+     * @throws {UnsealError} when the answer was sealed with another SECRET_KEY.
      */
     async begin(key: string, fingerprint: string, resource: string): Promise<Begun> {
       const owner = newSecret(9);
@@ -74,7 +94,7 @@ export function createIdempotencyStore({ redis, prefix }: { readonly redis: Redi
       });
       switch (begun.status) {
         case 'answered':
-          return { status: 'answered', answer: JSON.parse(begun.answer) as KeptAnswer, content: begun.content };
+          return { status: 'answered', answer: unpack(key, begun.answer), content: begun.content };
         case 'running':
         case 'reused':
           return begun;
@@ -88,7 +108,7 @@ export function createIdempotencyStore({ redis, prefix }: { readonly redis: Redi
               renew: async () => void (await scripts.end(redis, prefix, { key, owner, lease_ms: LEASE_MS })),
               tell: async (content) => (await scripts.end(redis, prefix, { key, owner, content })).content,
               end: async (end) => {
-                const what = 'answer' in end ? { answer: JSON.stringify(end.answer) } : end;
+                const what = 'answer' in end ? { answer: pack(key, end.answer, end.sealed ?? false) } : end;
                 await scripts.end(redis, prefix, { key, owner, ...what });
               },
             },

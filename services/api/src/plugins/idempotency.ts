@@ -33,6 +33,8 @@ declare module 'fastify' {
      * says so later, by {@link tellContent}, and answers a repeated request itself, by {@link replay}.
      */
     readonly isUpload?: boolean;
+    /** The answer holds a secret: it is sealed where it is kept. */
+    readonly answersSecret?: boolean;
   }
 }
 
@@ -83,7 +85,7 @@ export function addIdempotency(
     const running = request.idempotent;
     if (running === null) return;
     clearInterval(running.renewal);
-    const ended = running.run.end(endOf(reply, payload)).catch((error: unknown) => {
+    const ended = running.run.end(endOf(request, reply, payload)).catch((error: unknown) => {
       const record = { err: describeError(error), request_id: request.id };
       logger.warn(record, 'an answer could not be kept for its Idempotency-Key');
     });
@@ -141,7 +143,7 @@ export function replay(reply: FastifyReply, { status, headers, body }: KeptAnswe
   return reply.code(status).headers(headers).header('idempotency-replayed', 'true').send(body);
 }
 
-function endOf(reply: FastifyReply, payload: unknown): RunEnd {
+function endOf(request: FastifyRequest, reply: FastifyReply, payload: unknown): RunEnd {
   if (reply.statusCode >= 500 || typeof payload !== 'string') return { release: true };
   if (reply.statusCode >= 400) return { forget: true };
   const headers: Record<string, string> = {};
@@ -149,5 +151,6 @@ function endOf(reply: FastifyReply, payload: unknown): RunEnd {
     const value = reply.getHeader(name);
     if (value !== undefined) headers[name] = String(value);
   }
-  return { answer: { status: reply.statusCode, headers, body: payload } };
+  const sealed = request.routeOptions.config.answersSecret ?? false;
+  return { answer: { status: reply.statusCode, headers, body: payload }, sealed };
 }

@@ -1,4 +1,5 @@
 import type { Config } from '@renderyard/shared/config';
+import { defaultSecret } from '@renderyard/shared/webhook/sealed-secret';
 import { ProblemError } from '../errors/problem-error.ts';
 
 type Settings = Pick<Config, 'S3_BUCKET' | 'SECRET_KEY' | 'WEBHOOK_SECRET'>;
@@ -19,4 +20,12 @@ export function requireSealingKey({ S3_BUCKET, SECRET_KEY }: Settings): void {
  */
 export function requireDefaultSecret(config: Settings): void {
   if (config.WEBHOOK_SECRET === undefined) requireSealingKey(config);
+}
+
+/** What signs the own webhooks of an account's jobs and batches. The function throws as {@link requireDefaultSecret}. */
+export function createDefaultSecretOf(config: Settings, secretKey: Uint8Array): (account: string) => string {
+  return (account) => {
+    requireDefaultSecret(config);
+    return defaultSecret({ setting: config.WEBHOOK_SECRET, secretKey, account });
+  };
 }
