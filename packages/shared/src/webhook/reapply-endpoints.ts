@@ -20,6 +20,7 @@ export async function putInForce(webhooks: Webhooks, decision: EndpointDecision)
 
 /**
  * Puts the last decision about each account's endpoints into force, as a Redis that is rebuilt knows of none.
+ * @returns these decisions.
  * @throws {StoreError} when the store cannot be read. @throws what Redis threw.
  */
 export async function restoreEndpoints({
@@ -28,11 +29,15 @@ export async function restoreEndpoints({
 }: {
   readonly decisions: Pick<EndpointDecisions, 'listAccounts' | 'last'>;
   readonly webhooks: Webhooks;
-}): Promise<void> {
+}): Promise<readonly EndpointDecision[]> {
+  const inForce: EndpointDecision[] = [];
   for (const account of await decisions.listAccounts()) {
     const last = await decisions.last(account);
-    if (last !== undefined) await putInForce(webhooks, last);
+    if (last === undefined) continue;
+    await putInForce(webhooks, last);
+    inForce.push(last);
   }
+  return inForce;
 }
 
 /**
