@@ -14,11 +14,13 @@ import type { Redis } from '@renderyard/shared/redis/connect';
 import type { Generation } from '@renderyard/shared/redis/generation';
 import { keyPrefix } from '@renderyard/shared/redis/keys';
 import type { Store } from '@renderyard/shared/store/store';
+import { createWebhookStore } from '@renderyard/shared/webhook/webhook-store';
 import { fastify, LogController } from 'fastify';
 import type { App } from './app-instance.ts';
 import { createBatchFinder } from './batches/batch-finder.ts';
 import { createImporter } from './batches/intake/importer.ts';
 import { createRowJobFinder } from './batches/results/find-row-job.ts';
+import { createReceiverLookup } from './deliveries/receiver-lookup.ts';
 import { createReadiness } from './health/readiness.ts';
 import { createIdempotencyStore } from './idempotency/idempotency-store.ts';
 import { createEndedJobs } from './jobs/ended-jobs.ts';
@@ -46,6 +48,7 @@ import { batchUploadRoute } from './routes/batch-upload.ts';
 import { batchesRoutes } from './routes/batches.ts';
 import { creditHistoryRoutes } from './routes/credit-history.ts';
 import { creditsRoutes } from './routes/credits.ts';
+import { deliveriesRoutes } from './routes/deliveries.ts';
 import { healthRoutes } from './routes/health.ts';
 import { homeRoute } from './routes/home.ts';
 import { jobActionRoutes } from './routes/job-actions.ts';
@@ -154,6 +157,8 @@ export function createApp(deps: AppDeps): App {
   };
   const batches = { store, files, states, finder, viewer: batchViewer, feedQueue, turns, clock, logger };
   const decisions = createCreditDecisions({ store });
+  const webhookStore = createWebhookStore({ redis, prefix, generation });
+  const receivers = createReceiverLookup({ redis, prefix });
   app.addHook('onClose', () => importer.close());
   const mostWaiting = config.MAX_WAITING_JOBS;
   const readiness = createReadiness({
@@ -188,6 +193,7 @@ export function createApp(deps: AppDeps): App {
       batchResultsRoutes(v1, { finder, states, files, store, config, clock });
       creditsRoutes(v1, { ...batches, ledger, jobs, queue, config, decisions });
       creditHistoryRoutes(v1, { ledger, decisions, config, clock });
+      deliveriesRoutes(v1, { store: webhookStore, receivers, publicUrl: config.PUBLIC_URL, clock });
       modelsRoutes(v1);
       done();
     },

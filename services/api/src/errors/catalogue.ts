@@ -116,6 +116,21 @@ export const API_ERRORS = {
     title: 'Webhook is disabled',
     text: 'Nothing is sent to a webhook that is disabled. Enable it first: PATCH with {"state":"enabled"}.',
   },
+  webhook_deleted: {
+    status: 409,
+    title: 'Webhook was deleted',
+    text: 'The webhook was deleted: there is nowhere to send it to.',
+  },
+  webhook_queue_full: {
+    status: 409,
+    title: 'Queue of the webhook is full',
+    text: '10,000 deliveries wait for this receiver, the most that there may be. Ask again once some of them have ended.',
+  },
+  delivery_sending: {
+    status: 409,
+    title: 'Delivery is being sent',
+    text: 'The delivery is on its way right now. Ask again once the attempt has ended.',
+  },
   secret_key_missing: {
     status: 409,
     title: 'SECRET_KEY is missing',
