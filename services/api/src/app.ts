@@ -15,6 +15,9 @@ import type { Generation } from '@renderyard/shared/redis/generation';
 import { keyPrefix } from '@renderyard/shared/redis/keys';
 import type { Store } from '@renderyard/shared/store/store';
 import { createWebhookStore } from '@renderyard/shared/webhook/webhook-store';
+import { createEventComposer } from '@renderyard/shared/webhook/compose-event';
+import { createEndpointDecisions } from '@renderyard/shared/webhook/endpoint-decisions';
+import { createWebhookStore } from '@renderyard/shared/webhook/webhook-store';
 import { fastify, LogController } from 'fastify';
 import type { App } from './app-instance.ts';
 import { createBatchFinder } from './batches/batch-finder.ts';
@@ -58,10 +61,15 @@ import { jobsRoutes } from './routes/jobs.ts';
 import { modelsRoutes } from './routes/models.ts';
 import { openapiRoute } from './routes/openapi.ts';
 import { storeObjects } from './routes/store-objects.ts';
+import { webhookSecretRoutes } from './routes/webhook-secrets.ts';
+import { webhookTestRoute } from './routes/webhook-test.ts';
+import { webhooksRoutes } from './routes/webhooks.ts';
 import { createTurns } from './turns.ts';
+import { createEndpointSecrets } from './webhooks/endpoint-secrets.ts';
 import type { OwnWebhookChecks } from './webhooks/own-webhook.ts';
-import { requireDefaultSecret } from './webhooks/secret-key-needed.ts';
+import { createDefaultSecretOf, requireDefaultSecret, requireSealingKey } from './webhooks/secret-key-needed.ts';
 import { createWebhookUrlGuard } from './webhooks/url-guard.ts';
+import { createWebhookDesk } from './webhooks/webhook-desk.ts';
 
 /** A request's head must be there after this long, the whole of it after the next: bounds for senders of a byte a second. */
 const HEAD_TIMEOUT_MS = 10_000;
@@ -82,7 +90,7 @@ export interface AppDeps {
   readonly ledger: Ledger;
   readonly queue: TicketQueue;
   readonly store: Store;
-  /** Signs the links of the directory store. */
+  /** SECRET_KEY: signs the links of the directory store, and seals secrets of webhooks. */
   readonly signingKey: Uint8Array;
   readonly generation: Generation;
   readonly recovery: Recovery;
@@ -159,6 +167,16 @@ export function createApp(deps: AppDeps): App {
   const decisions = createCreditDecisions({ store });
   const webhookStore = createWebhookStore({ redis, prefix, generation });
   const receivers = createReceiverLookup({ redis, prefix });
+  const webhookStore = createWebhookStore({ redis, prefix, generation });
+  const endpointDecisions = createEndpointDecisions({ store, logger });
+  const endpoints = {
+    ...{ webhookStore, publicUrl: config.PUBLIC_URL, checkUrl: webhooks.checkUrl, now: () => clock.now() },
+    desk: createWebhookDesk({ endpointDecisions, webhookStore, turns, config, clock, logger }),
+    secrets: createEndpointSecrets(deps.signingKey),
+    composer: createEventComposer({ files, states, ledger, config, clock }),
+    requireSealingKey: () => requireSealingKey(config),
+    defaultSecretOf: createDefaultSecretOf(config, deps.signingKey),
+  };
   app.addHook('onClose', () => importer.close());
   const mostWaiting = config.MAX_WAITING_JOBS;
   const readiness = createReadiness({
@@ -180,7 +198,7 @@ export function createApp(deps: AppDeps): App {
       requireKey(v1, { keys });
       refuseWhileRebuilding(v1, { recovery });
       readSameRedis(v1, { beginReading });
-      addIdempotency(v1, { store: createIdempotencyStore({ redis, prefix }), logger });
+      addIdempotency(v1, { store: createIdempotencyStore({ redis, prefix, secretKey: deps.signingKey }), logger });
       jobsRoutes(v1, { jobs, findRowJob, viewer, feedQueue, endedJobs, mostWaiting, clock, webhooks });
       jobActionRoutes(v1, { jobs, findRowJob, queue, viewer, feedQueue, mostWaiting });
       jobImageRoute(v1, { jobs, findRowJob, store });
@@ -194,6 +212,9 @@ export function createApp(deps: AppDeps): App {
       creditsRoutes(v1, { ...batches, ledger, jobs, queue, config, decisions });
       creditHistoryRoutes(v1, { ledger, decisions, config, clock });
       deliveriesRoutes(v1, { store: webhookStore, receivers, publicUrl: config.PUBLIC_URL, clock });
+      webhooksRoutes(v1, endpoints);
+      webhookSecretRoutes(v1, endpoints);
+      webhookTestRoute(v1, endpoints);
       modelsRoutes(v1);
       done();
     },

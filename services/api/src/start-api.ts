@@ -15,6 +15,10 @@ import { createGeneration, type Generation } from '@renderyard/shared/redis/gene
 import { keyPrefix, queuePrefix } from '@renderyard/shared/redis/keys';
 import { loadSecretKey } from '@renderyard/shared/secret-key';
 import { openStore } from '@renderyard/shared/store/open-store';
+import { showCidr } from '@renderyard/shared/webhook/cidr';
+import { createEndpointDecisions } from '@renderyard/shared/webhook/endpoint-decisions';
+import { reapplyEndpoints } from '@renderyard/shared/webhook/reapply-endpoints';
+import { createWebhookStore } from '@renderyard/shared/webhook/webhook-store';
 import { createApp } from './app.ts';
 import { onFreePort } from './free-port.ts';
 
@@ -112,6 +116,18 @@ async function listenWith({
     : reapplyDecision({ decisions: createCreditDecisions({ store }), ledger, logger }).catch((error: unknown) =>
         logger.warn({ err: error }, 'the last decision about credits could not be put into force'),
       );
+  const endpointsReapplied = recovery.rebuilding
+    ? undefined
+    : reapplyEndpoints({
+        decisions: createEndpointDecisions({ store, logger }),
+        webhooks: createWebhookStore({ redis, prefix, generation }),
+        logger,
+      });
+  if (config.WEBHOOK_ALLOW_CIDRS.length > 0)
+    logger.warn(
+      { networks: config.WEBHOOK_ALLOW_CIDRS.map(showCidr) },
+      'webhooks may reach private networks, as WEBHOOK_ALLOW_CIDRS says',
+    );
   let stopping = false;
   const app = createApp({
     config,
@@ -153,7 +169,7 @@ async function listenWith({
         name: 'close the queue, the store and Redis',
         deadlineMs: CLOSE_MS,
         stop: async () => {
-          await Promise.all([queue.close(), recovery.stop(), reapplied]);
+          await Promise.all([queue.close(), recovery.stop(), reapplied, endpointsReapplied]);
           await store.close();
           redis.disconnect();
         },
