@@ -14,7 +14,6 @@ import type { Redis } from '@renderyard/shared/redis/connect';
 import type { Generation } from '@renderyard/shared/redis/generation';
 import { keyPrefix } from '@renderyard/shared/redis/keys';
 import type { Store } from '@renderyard/shared/store/store';
-import { createWebhookStore } from '@renderyard/shared/webhook/webhook-store';
 import { createEventComposer } from '@renderyard/shared/webhook/compose-event';
 import { createEndpointDecisions } from '@renderyard/shared/webhook/endpoint-decisions';
 import { createWebhookStore } from '@renderyard/shared/webhook/webhook-store';
@@ -167,7 +166,6 @@ export function createApp(deps: AppDeps): App {
   const decisions = createCreditDecisions({ store });
   const webhookStore = createWebhookStore({ redis, prefix, generation });
   const receivers = createReceiverLookup({ redis, prefix });
-  const webhookStore = createWebhookStore({ redis, prefix, generation });
   const endpointDecisions = createEndpointDecisions({ store, logger });
   const endpoints = {
     ...{ webhookStore, publicUrl: config.PUBLIC_URL, checkUrl: webhooks.checkUrl, now: () => clock.now() },
