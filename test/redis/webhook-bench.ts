@@ -44,6 +44,14 @@ export function withWebhooks<B extends Pick<Awaited<ReturnType<typeof openBench>
       known.seq++;
       return store.applyEndpoints({ account, seq: known.seq, at, endpoints: [...known.endpoints.values()] });
     },
+    /** Takes over what disabled itself, as whoever decides about the others does. */
+    async adopt(account: string, but: string): Promise<void> {
+      for (const known of of(account).endpoints.values()) {
+        const { undecided, reason = '', disabledAt = 0 } = await store.receiver(known.id);
+        if (!undecided || known.id === but) continue;
+        of(account).endpoints.set(known.id, { ...known, state: 'disabled', reason, disabledAt });
+      }
+    },
     /** Makes or changes an endpoint. @returns its id. */
     async endpoint(
       { id = newId('whk'), events, ...change }: EndpointChange & { readonly id?: string } = {},
@@ -53,11 +61,13 @@ export function withWebhooks<B extends Pick<Awaited<ReturnType<typeof openBench>
       const known = of(account).endpoints;
       const was = known.get(id) ?? { id, url: `https://${id}.example/`, events: '*', state: 'enabled', secrets: '[]' };
       known.set(id, { ...was, ...(events === undefined ? {} : { events: eventsField(events) }), ...change });
+      await bench.adopt(account, id);
       await bench.apply(account, at);
       return id;
     },
     async remove(id: string, account = 'acme'): Promise<void> {
       of(account).endpoints.delete(id);
+      await bench.adopt(account, id);
       await bench.apply(account);
     },
     /** Events that wait to become deliveries, oldest first. */

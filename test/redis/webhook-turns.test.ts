@@ -186,4 +186,15 @@ describe('receivers that fail', () => {
     expect(nextAt - Date.now()).toBeGreaterThan(15_000);
     expect(nextAt - Date.now()).toBeLessThanOrEqual(20_000);
   });
+
+  it('do not have anybody look again at once while they have their share', async () => {
+    await using bench = await openWebhookBench();
+    await failingOnes(bench, 3);
+    const take = (failingMost: number) => bench.store.take({ most: 10, failingMost, leaseMs: LEASE_MS });
+    expect(await take(0)).toEqual({ taken: [], nextAt: undefined });
+    const { taken, nextAt } = await take(2);
+    expect([taken.length, nextAt]).toEqual([2, undefined]);
+    const last = await take(2);
+    expect([last.taken.length, last.nextAt]).toEqual([1, undefined]);
+  });
 });

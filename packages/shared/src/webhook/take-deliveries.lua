@@ -1,7 +1,8 @@
 -- Takes deliveries that are due, in turns: one of each receiver, then another of each. Receivers that fail come last and
 -- take no more than their share, so that no number of them keeps the others waiting.
 -- a: generation, most, failing_most, lease_ms
--- Returns {deliveries = [{delivery's hash, lease, url, secrets?, failing?}] or nothing, next_at? = when the next is due}
+-- Returns {deliveries = [{delivery's hash, lease, url, secrets?, failing?}] or nothing, next_at?}: when the next is due
+--    that may be taken; where those that fail have their share, none of them is
 -- include ../redis/guard.lua
 -- include receivers.lua
 
@@ -55,10 +56,11 @@ local function take(list, most, failing)
   end
 end
 take('receivers', a.most, false)
-take('receivers:failing', math.min(a.failing_most, a.most - #taken), true)
+local healthy = #taken
+take('receivers:failing', math.min(a.failing_most, a.most - healthy), true)
 
 local next_at
-for _, list in ipairs({ 'receivers', 'receivers:failing' }) do
+for _, list in ipairs(#taken - healthy < a.failing_most and { 'receivers', 'receivers:failing' } or { 'receivers' }) do
   local head = redis.call('ZRANGE', P .. list, 0, 0, 'WITHSCORES')
   if head[1] and (not next_at or tonumber(head[2]) < next_at) then next_at = tonumber(head[2]) end
 end

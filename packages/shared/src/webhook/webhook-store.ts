@@ -124,7 +124,10 @@ export function createWebhookStore({
     /** Takes deliveries that are due, at most `most`, of these at most `failingMost` for receivers that fail. */
     async take(options: { readonly most: number; readonly failingMost: number; readonly leaseMs: number }): Promise<{
       readonly taken: readonly TakenDelivery[];
-      /** When the next is due, in milliseconds since 1970; undefined if none waits. */
+      /**
+       * When the next is due, in milliseconds since 1970; undefined if none waits. Where receivers that fail have their
+       * share, theirs do not count.
+       */
       readonly nextAt: number | undefined;
     }> {
       const { deliveries, next_at } = await scripts.take(redis, prefix, {
