@@ -4,7 +4,7 @@ import type { Redis } from 'ioredis';
 const SHIFT = `
 local P, ms = KEYS[1], tonumber(ARGV[1])
 
-local sets = { 'slots', 'fed', 'expiring', 'ended', 'ahead', 'dirty', 'receivers', 'receivers:failing', 'leases', 'deliveries' }
+local sets = { 'slots', 'fed', 'expiring', 'ended', 'ahead', 'line', 'dirty', 'receivers', 'receivers:failing', 'leases', 'deliveries' }
 for _, model in ipairs(redis.call('SMEMBERS', P .. 'parked')) do sets[#sets + 1] = 'parked:' .. model end
 if redis.call('EXISTS', P .. 'deliveries') == 1 then
   for _, key in ipairs(redis.call('KEYS', P .. 'dq:*')) do sets[#sets + 1] = string.sub(key, #P + 1) end
@@ -49,8 +49,10 @@ if redis.call('EXISTS', P .. 'deliveries') == 1 then
 end
 
 if redis.call('HEXISTS', P .. 'credits', 'drain_at') == 1 then redis.call('HINCRBY', P .. 'credits', 'drain_at', -ms) end
-local successes = redis.call('HGETALL', P .. 'successes')
-for i = 1, #successes, 2 do redis.call('HINCRBY', P .. 'successes', successes[i], -ms) end
+for _, name in ipairs({ 'successes', 'served_at' }) do
+  local all = redis.call('HGETALL', P .. name)
+  for i = 1, #all, 2 do redis.call('HINCRBY', P .. name, all[i], -ms) end
+end
 sets[#sets + 1] = 'waiting'
 for _, name in ipairs(sets) do
   for _, id in ipairs(redis.call('ZRANGE', P .. name, 0, -1)) do

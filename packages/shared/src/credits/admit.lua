@@ -10,6 +10,7 @@
 -- include settle.lua
 -- include holds.lua
 -- include ../batch/rows.lua
+-- include line.lua
 
 -- A single job that waits has to ask again within this time of its turn, in milliseconds, or it goes before nobody.
 local AHEAD_MS = 1000
@@ -47,7 +48,8 @@ end
 
 -- Single jobs that were told to wait for a slot or for their turn go before rows.
 local function wait(reason, ms)
-  if not batch then redis.call('ZADD', P .. 'ahead', now + ms + AHEAD_MS, a.job) end
+  if not batch then redis.call('ZADD', P .. 'ahead', now + ms + AHEAD_MS, a.job)
+  elseif reason == 'slot' then line_up(batch, account, ms, now) end
   return cjson.encode({ verdict = 'wait', reason = reason, ms = ms })
 end
 redis.call('ZREMRANGEBYSCORE', P .. 'ahead', '-inf', now)
@@ -119,7 +121,7 @@ if over then
 end
 
 local ahead = batch and redis.call('ZCARD', P .. 'ahead') or 0
-if in_flight + ahead >= a.slots then return wait('slot', 100) end
+if in_flight + ahead >= a.slots or batch and is_others_turn(batch, account, now) then return wait('slot', 100) end
 
 -- Calls were billed and nothing has told what is left: what was read before them is believed no longer.
 if balance and (credits_number('untold') or 0) >= a.slots then return cjson.encode({ verdict = 'probe' }) end
@@ -159,6 +161,7 @@ redis.call('HINCRBY', job, 'tries', 1)
 redis.call('HSETNX', job, 'started_at', now)
 redis.call('HSET', job, 'call', a.call)
 if batch then
+  had_slot(batch, account, now)
   redis.call('HINCRBY', P .. 'batch:' .. batch, 'reserved', estimate)
   redis.call('HSETNX', P .. 'batch:' .. batch, 'started_at', now)
   if state[1] == 'queued' then
