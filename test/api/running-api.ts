@@ -3,6 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { StreamLimits } from '@renderyard/api/live/event-streams';
 import { startApi } from '@renderyard/api/start-api';
 import { systemClock } from '@renderyard/shared/clock';
 import { readConfig } from '@renderyard/shared/config';
@@ -51,6 +52,7 @@ export async function openApi({
   readonly redisUrl?: string;
   readonly stallMs?: number;
   readonly requestMs?: number;
+  readonly streamLimits?: StreamLimits;
 } = {}) {
   const dataDir = await mkdtemp(join(tmpdir(), 'renderyard-api-'));
   const name = `test-${randomBytes(6).toString('hex')}`;

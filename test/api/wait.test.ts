@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { connect } from 'node:net';
 import { isFinal } from '@renderyard/shared/job/job';
 import { describe, expect, test, vi } from 'vitest';
+import { blockedReads } from '../live/blocked-reads.ts';
 import { startRedisInstance } from '../support/redis-instance.ts';
 import { type Api, openApi } from './running-api.ts';
 
@@ -51,10 +52,12 @@ describe('Prefer: wait', () => {
     await using api = await openApi({ redisUrl: redis.url });
     const waiting = api.post('/v1/jobs', BODY, { prefer: 'wait=30' });
     const id = await firstJob(api);
+    const listeners = await blockedReads(api.redis);
+    expect(listeners).toHaveLength(1);
     // The job ends while nobody can hear of it: the connection is gone, and its state is written without the word.
     await api.redis
       .multi()
-      .call('CLIENT', 'KILL', 'TYPE', 'pubsub')
+      .call('CLIENT', 'KILL', 'ID', listeners[0] ?? '')
       .hset(`${api.prefix}job:${id}`, 'status', 'canceled')
       .exec();
     const { status, json } = await waiting;

@@ -10,7 +10,7 @@ import type { JobStore } from '@renderyard/shared/job/job-store';
 import type { TicketQueue } from '@renderyard/shared/job/ticket-queue';
 import type { Logger } from '@renderyard/shared/logger';
 import type { Recovery } from '@renderyard/shared/recovery/recovery';
-import type { Redis } from '@renderyard/shared/redis/connect';
+import { connectRedis, type Redis } from '@renderyard/shared/redis/connect';
 import type { Generation } from '@renderyard/shared/redis/generation';
 import { keyPrefix } from '@renderyard/shared/redis/keys';
 import type { Store } from '@renderyard/shared/store/store';
@@ -25,9 +25,10 @@ import { createRowJobFinder } from './batches/results/find-row-job.ts';
 import { createReceiverLookup } from './deliveries/receiver-lookup.ts';
 import { createReadiness } from './health/readiness.ts';
 import { createIdempotencyStore } from './idempotency/idempotency-store.ts';
-import { createEndedJobs } from './jobs/ended-jobs.ts';
 import { createFeeder } from './jobs/feeder.ts';
 import { createJobViewer } from './jobs/job-viewer.ts';
+import { createEventStreams, type StreamLimits } from './live/event-streams.ts';
+import { createLiveStream } from './live/live-stream.ts';
 import { addClosing } from './plugins/closing.ts';
 import { addIdempotency } from './plugins/idempotency.ts';
 import { addJsonBody, BODY_LIMIT } from './plugins/json-body.ts';
@@ -51,6 +52,7 @@ import { batchesRoutes } from './routes/batches.ts';
 import { creditHistoryRoutes } from './routes/credit-history.ts';
 import { creditsRoutes } from './routes/credits.ts';
 import { deliveriesRoutes } from './routes/deliveries.ts';
+import { eventsRoutes } from './routes/events.ts';
 import { healthRoutes } from './routes/health.ts';
 import { homeRoute } from './routes/home.ts';
 import { jobActionRoutes } from './routes/job-actions.ts';
@@ -101,6 +103,8 @@ export interface AppDeps {
   readonly stallMs?: number | undefined;
   /** Milliseconds in which a request must have arrived, and of silence of a sender of an upload; 30 s if left out. */
   readonly requestMs?: number | undefined;
+  /** Of streams of events. */
+  readonly streamLimits?: StreamLimits | undefined;
 }
 
 /** The API as a Fastify instance that does not listen yet. Closing it ends what waits; its dependencies stay open. */
@@ -144,9 +148,10 @@ export function createApp(deps: AppDeps): App {
   addJsonBody(app);
   if (keys.length === 0) allowLoopbackOnly(app);
 
-  const endedJobs = createEndedJobs({ redis, prefix, logger });
-  // Before connections are waited for: requests that wait for a job are answered with it as it is.
-  app.addHook('preClose', async () => endedJobs.close());
+  const connect = () => connectRedis(deps.redisUrl, 'blocking', logger);
+  const live = createLiveStream({ connect, prefix, clock, logger });
+  // Before connections are waited for: requests that wait for a job are answered with it as it is, streams end.
+  app.addHook('preClose', () => live.close());
 
   const feedQueue = createFeeder({ jobs, queue, window: config.FEED_WINDOW, clock, logger });
   const viewer = createJobViewer({ ledger, publicUrl: config.PUBLIC_URL, clock });
@@ -176,6 +181,10 @@ export function createApp(deps: AppDeps): App {
     defaultSecretOf: createDefaultSecretOf(config, deps.signingKey),
   };
   app.addHook('onClose', () => importer.close());
+  const eventStreams = createEventStreams({
+    ...{ live, redis, prefix, clock, limits: deps.streamLimits },
+    ...{ finder, batchViewer, viewer, ledger, files, beginReading, jobs, findRowJob, publicUrl: config.PUBLIC_URL },
+  });
   const mostWaiting = config.MAX_WAITING_JOBS;
   const readiness = createReadiness({
     redis,
@@ -197,7 +206,7 @@ export function createApp(deps: AppDeps): App {
       refuseWhileRebuilding(v1, { recovery });
       readSameRedis(v1, { beginReading });
       addIdempotency(v1, { store: createIdempotencyStore({ redis, prefix, secretKey: deps.signingKey }), logger });
-      jobsRoutes(v1, { jobs, findRowJob, viewer, feedQueue, endedJobs, mostWaiting, clock, webhooks });
+      jobsRoutes(v1, { jobs, findRowJob, viewer, feedQueue, live, mostWaiting, clock, webhooks });
       jobActionRoutes(v1, { jobs, findRowJob, queue, viewer, feedQueue, mostWaiting });
       jobImageRoute(v1, { jobs, findRowJob, store });
       jobDeletionRoute(v1, { jobs, findRowJob, store });
@@ -207,6 +216,7 @@ export function createApp(deps: AppDeps): App {
       batchChangesRoute(v1, batches);
       batchRowsRoute(v1, { finder, states, files, jobs, viewer });
       batchResultsRoutes(v1, { finder, states, files, store, config, clock });
+      eventsRoutes(v1, eventStreams);
       creditsRoutes(v1, { ...batches, ledger, jobs, queue, config, decisions });
       creditHistoryRoutes(v1, { ledger, decisions, config, clock });
       deliveriesRoutes(v1, { store: webhookStore, receivers, publicUrl: config.PUBLIC_URL, clock });

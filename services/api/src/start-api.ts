@@ -21,6 +21,7 @@ import { reapplyEndpoints } from '@renderyard/shared/webhook/reapply-endpoints';
 import { createWebhookStore } from '@renderyard/shared/webhook/webhook-store';
 import { createApp } from './app.ts';
 import { onFreePort } from './free-port.ts';
+import type { StreamLimits } from './live/event-streams.ts';
 
 /** Redis may start at the same time as we do. */
 const REDIS_PATIENCE_MS = 10_000;
@@ -45,6 +46,7 @@ export async function startApi({
   redisPatienceMs = REDIS_PATIENCE_MS,
   stallMs,
   requestMs,
+  streamLimits,
   clock,
   logger,
 }: {
@@ -54,6 +56,7 @@ export async function startApi({
   /** As of {@link AppDeps}. */
   readonly stallMs?: number;
   readonly requestMs?: number;
+  readonly streamLimits?: StreamLimits;
   readonly clock: Clock;
   readonly logger: Logger;
 }): Promise<RunningApi> {
@@ -64,7 +67,7 @@ export async function startApi({
     const generation = createGeneration(redis, keyPrefix(given.REDIS_PREFIX));
     const signingKey = await loadSecretKey({ setting: given.SECRET_KEY, dataDir: given.DATA_DIR });
     const listen = (config: Config) =>
-      listenWith({ config, redis, redisUrl, generation, signingKey, stallMs, requestMs, clock, logger });
+      listenWith({ config, redis, redisUrl, generation, signingKey, stallMs, requestMs, streamLimits, clock, logger });
     return given.PORT === 0 ? await onFreePort(given, listen) : await listen(given);
   } catch (error) {
     redis.disconnect();
@@ -80,6 +83,7 @@ async function listenWith({
   signingKey,
   stallMs,
   requestMs,
+  streamLimits,
   clock,
   logger,
 }: {
@@ -90,6 +94,7 @@ async function listenWith({
   readonly signingKey: Buffer;
   readonly stallMs: number | undefined;
   readonly requestMs: number | undefined;
+  readonly streamLimits: StreamLimits | undefined;
   readonly clock: Clock;
   readonly logger: Logger;
 }): Promise<RunningApi> {
@@ -145,6 +150,7 @@ async function listenWith({
     isStopping: () => stopping,
     stallMs,
     requestMs,
+    streamLimits,
   });
   const listening: Promise<string> = app.listen({ host: config.HOST, port: config.PORT });
   const url = await listening

@@ -189,6 +189,11 @@ export const API_ERRORS = {
     text: 'No row can be rendered. Nothing was made; `errors` says what is wrong.',
   },
   headers_too_large: { status: 431, title: 'Headers too large', text: 'The headers are larger than 16 KiB.' },
+  too_many_streams: {
+    status: 429,
+    title: 'Too many streams',
+    text: 'An account has at most 100 streams of events open at one server. Close one.',
+  },
   internal_error: {
     status: 500,
     title: 'Internal error',
@@ -213,6 +218,11 @@ export const API_ERRORS = {
     status: 503,
     title: 'Backlog full',
     text: 'As many jobs wait as MAX_WAITING_JOBS allows. Nothing was accepted; ask again later.',
+  },
+  streams_full: {
+    status: 503,
+    title: 'Streams full',
+    text: 'As many streams of events are open as one server allows: 1,000. Ask again later.',
   },
   not_ready: { status: 503, title: 'Not ready', text: 'The server cannot do its work now; `checks` says why.' },
 } as const satisfies Readonly<Record<string, ErrorKind>>;

@@ -1,7 +1,8 @@
 import type { Clock } from '@renderyard/shared/clock';
 import type { Job } from '@renderyard/shared/job/job';
 import type { JobStore } from '@renderyard/shared/job/job-store';
-import type { EndedJobs } from './ended-jobs.ts';
+import type { LiveStream } from '../live/live-stream.ts';
+import { watchJob } from '../live/watch-job.ts';
 import type { Feeder } from './feeder.ts';
 import { type Submission, submitJob } from './submit-job.ts';
 import { waitForEnd } from './wait-for-end.ts';
@@ -9,7 +10,7 @@ import { waitForEnd } from './wait-for-end.ts';
 export interface SubmitDeps {
   readonly jobs: JobStore;
   readonly feedQueue: Feeder;
-  readonly endedJobs: EndedJobs;
+  readonly live: LiveStream;
   readonly mostWaiting: number;
   readonly clock: Clock;
 }
@@ -26,17 +27,17 @@ export async function submitAndWait(
   submission: Submission,
   { waitSeconds, gone }: { readonly waitSeconds: number | undefined; readonly gone: AbortSignal },
 ): Promise<Job> {
-  const { jobs, endedJobs, clock } = deps;
+  const { jobs, live, clock } = deps;
   const read = () => jobs.get(submission.id);
   if (waitSeconds === undefined) {
     const accepted = await submitJob(deps, submission);
     return (await read().catch(() => undefined)) ?? accepted;
   }
   // Before the job exists, so that its end cannot be missed.
-  const watch = endedJobs.watch(submission.id);
+  const watch = watchJob(live, submission.id);
   try {
     const accepted = await submitJob(deps, submission);
-    return (await waitForEnd({ endedJobs, watch, read, waitMs: waitSeconds * 1000, gone, clock })) ?? accepted;
+    return (await waitForEnd({ live, watch, read, waitMs: waitSeconds * 1000, gone, clock })) ?? accepted;
   } finally {
     watch.close();
   }

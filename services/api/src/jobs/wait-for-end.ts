@@ -1,20 +1,21 @@
 import type { Clock } from '@renderyard/shared/clock';
 import { isFinal, type Job } from '@renderyard/shared/job/job';
-import type { EndedJobs, Watch } from './ended-jobs.ts';
+import type { LiveStream } from '../live/live-stream.ts';
+import type { Watch } from '../live/watch-job.ts';
 
 /**
  * Waits until a job has ended, the time is over, the client is gone or the server stops, and reads the job then.
  * @returns the job as it is at the end of the wait; undefined when it could not be read.
  */
 export async function waitForEnd({
-  endedJobs,
+  live,
   watch,
   read,
   waitMs,
   gone,
   clock,
 }: {
-  readonly endedJobs: EndedJobs;
+  readonly live: Pick<LiveStream, 'closed'>;
   readonly watch: Watch;
   readonly read: () => Promise<Job | undefined>;
   readonly waitMs: number;
@@ -25,7 +26,7 @@ export async function waitForEnd({
   const deadline = clock.now() + waitMs;
   for (;;) {
     const left = deadline - clock.now();
-    const over = left <= 0 || gone.aborted || endedJobs.closed;
+    const over = left <= 0 || gone.aborted || live.closed;
     // Redis away in mid-wait is not the end of it: the next word, or the deadline, reads again.
     const job = await read().catch(() => undefined);
     if (over || (job !== undefined && isFinal(job.status))) return job;
