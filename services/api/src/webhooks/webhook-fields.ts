@@ -1,6 +1,6 @@
 import { SETTINGS } from '@renderyard/shared/config';
 import { readTime } from '../body/read-time.ts';
-import { type PartProblem, pointer } from '../errors/problem-error.ts';
+import { invalidRequest, type PartProblem, pointer } from '../errors/problem-error.ts';
 import type { RecoverFrom } from './webhook-body.ts';
 
 /** Characters. */
@@ -14,12 +14,14 @@ const RECOVER = 'recover must be true or false.';
 
 type Fields = Readonly<Record<string, unknown>>;
 
-/** The members of a body, none where it is no object. What is wrong goes into `problems`, here and below. */
+/**
+ * The members of a body. What is wrong goes into `problems`, here and below.
+ * @throws {ProblemError} `invalid_request` where it is no object.
+ */
 export function readFields(body: unknown, known: readonly string[], holds: string, problems: PartProblem[]): Fields {
   if (typeof body !== 'object' || body === null || Array.isArray(body)) {
     const code = body === undefined ? 'required' : 'wrong_type';
-    problems.push({ pointer: '', code, detail: `The body must be a JSON object with ${holds}.` });
-    return {};
+    throw invalidRequest([{ pointer: '', code, detail: `The body must be a JSON object with ${holds}.` }]);
   }
   for (const name of Object.keys(body)) {
     if (known.includes(name)) continue;
