@@ -14,11 +14,19 @@ const RESOLVER = { timeout: 1000, tries: 2 };
  * @param localNames whether what is only known to the operating system counts too, such as a name in /etc/hosts: of use
  *   where private networks are allowed.
  */
-export function createHostLookup({ localNames }: { readonly localNames: boolean }): HostLookup {
+export function createHostLookup({
+  localNames,
+  nameServers,
+}: {
+  readonly localNames: boolean;
+  /** As `address:port`; those of the operating system if left out. */
+  readonly nameServers?: readonly string[];
+}): HostLookup {
   return async (host) => {
     if (isIP(host) !== 0) return [host];
     // One for each: it reads resolv.conf once, which may change while a process runs.
     const resolver = new Resolver(RESOLVER);
+    if (nameServers !== undefined) resolver.setServers(nameServers);
     const answers = await Promise.allSettled([resolver.resolve4(host), resolver.resolve6(host)]);
     const addresses = answers.flatMap((answer) => (answer.status === 'fulfilled' ? answer.value : []));
     if (addresses.length > 0) return addresses;

@@ -88,7 +88,6 @@ function createConnect({ guard, connectTimeoutMs, lookup }: GuardedAgentOptions)
     try {
       return await open(connector(), { ...target, ...name, protocol, httpSocket: socket });
     } catch (error) {
-      socket.destroy();
       throw isBroken(error) ? error : new TlsFailedError(messageOf(error), { cause: error });
     }
   };
