@@ -178,4 +178,17 @@ describe('a sweep', () => {
     await bench.deliver(OWN, AT_ONCE);
     expect((await bench.take()).map(({ failing }) => failing)).toEqual(Array.from({ length: AT_ONCE }, () => false));
   });
+
+  it('of all that was for an own webhook forgets how far it has caught up, too', async () => {
+    await using bench = await openWebhookBench();
+    const before = await allKeys(bench.redis, bench.prefix);
+    await bench.deliver(OWN);
+    const { receiver } = bench.delivery(OWN);
+    await bench.store.requestCatchUp(receiver, 'acme', 1);
+    expect(await bench.store.takeCatchUp(LEASE_MS)).toMatchObject({ receiver, account: 'acme', from: 1 });
+    await bench.store.keepCatchUp(receiver, 'here', undefined);
+    await bench.store.sweep(Date.now() + 1);
+    expect(await bench.store.keepCatchUp(receiver, 'there', undefined)).toBe(true);
+    expect(await allKeys(bench.redis, bench.prefix)).toEqual(before);
+  });
 });

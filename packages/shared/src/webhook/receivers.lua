@@ -70,7 +70,7 @@ local function forget_delivery(id)
   redis.call('SREM', P .. 'sending:' .. receiver, id)
   -- Of jobs' and batches' own webhooks nothing else is kept.
   if string.sub(receiver, 1, 4) == 'url_' and redis.call('ZCARD', P .. 'dlvs:to:' .. receiver) == 0 then
-    redis.call('DEL', P .. 'hook:' .. receiver)
+    redis.call('DEL', P .. 'hook:' .. receiver, P .. 'catch-up:' .. receiver)
     redis.call('SREM', P .. 'missed', receiver)
   end
 end
