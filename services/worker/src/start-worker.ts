@@ -22,6 +22,9 @@ import { keyPrefix, queuePrefix } from '@renderyard/shared/redis/keys';
 import { GenerationLostError } from '@renderyard/shared/redis/script';
 import { loadSecretKey } from '@renderyard/shared/secret-key';
 import { openStore } from '@renderyard/shared/store/open-store';
+import { createEndpointDecisions } from '@renderyard/shared/webhook/endpoint-decisions';
+import { reapplyEndpoints } from '@renderyard/shared/webhook/reapply-endpoints';
+import { createWebhookStore } from '@renderyard/shared/webhook/webhook-store';
 import { createFlusher } from './batch/flusher.ts';
 import { createKeeping } from './batch/keeping.ts';
 import { createProber } from './credits/prober.ts';
@@ -222,6 +225,8 @@ export async function startWorker(options: {
       const { was, waiting } = await ledger.meetUpstream(upstreamName(config.SEGMIND_BASE_URL), limits);
       if (was !== undefined) logger.warn({ was, held_jobs: waiting }, 'the upstream is another one than before');
       await reapplyDecision({ decisions: createCreditDecisions({ store }), ledger, logger });
+      const webhooks = createWebhookStore({ redis, prefix, generation });
+      await reapplyEndpoints({ decisions: createEndpointDecisions({ store, logger }), webhooks, logger });
     } catch (error) {
       if (!(error instanceof GenerationLostError)) throw error;
       await recovery.ensure();

@@ -6,6 +6,7 @@ import { CreditsSchema } from '../credits/credits-schema.ts';
 import { ProblemSchema } from '../errors/problem-document.ts';
 import { JobRequestSchema } from '../jobs/job-request.ts';
 import { buildDocument, type DescribedRoute } from '../openapi/build-document.ts';
+import { WebhookSchema } from '../webhooks/webhook-view.ts';
 
 /** Of the API; a change that breaks clients would make it /v2. */
 const VERSION = '1';
@@ -14,6 +15,7 @@ const NAMED = {
   Job: JobSchema,
   JobRequest: JobRequestSchema,
   Credits: CreditsSchema,
+  Webhook: WebhookSchema,
   Problem: ProblemSchema,
 };
 

@@ -1,7 +1,7 @@
 import type { PartProblem } from '../errors/problem-error.ts';
 
 /** Characters. */
-const LONGEST_URL = 2048;
+const LONGEST_URL = 2000;
 
 /** Says why webhooks cannot go to a URL, in a sentence for whoever gave it; undefined where they can. */
 export type CheckWebhookUrl = (url: string) => Promise<string | undefined>;
