@@ -15,7 +15,7 @@ export const MOST_WAITING = 10_000;
 export const MOST_ENDED = 10_000;
 
 /** An endpoint as a test says what it is. */
-export type EndpointChange = Partial<Omit<KnownEndpoint, 'id' | 'events'>> & {
+type EndpointChange = Partial<Omit<KnownEndpoint, 'id' | 'events'>> & {
   readonly events?: readonly EventType[] | null;
 };
 export type WebhookBench = Awaited<ReturnType<typeof openWebhookBench>>;
@@ -23,7 +23,7 @@ export type WebhookBench = Awaited<ReturnType<typeof openWebhookBench>>;
 const everything = { most: 100, failingMost: 100, leaseMs: LEASE_MS };
 
 /** What tests of webhooks do with a bench: endpoints, the outbox, and deliveries with their attempts. */
-export function withWebhooks<B extends Pick<Awaited<ReturnType<typeof openBench>>, 'redis' | 'prefix' | 'generation'>>(
+function withWebhooks<B extends Pick<Awaited<ReturnType<typeof openBench>>, 'redis' | 'prefix' | 'generation'>>(
   base: B,
 ) {
   const { redis, prefix } = base;
