@@ -16,6 +16,5 @@ local function finish(id, status, now, fields)
   unfeed(id)
   redis.call('ZREM', P .. 'expiring', id)
   redis.call('ZADD', P .. 'ended', now, id)
-  redis.call('PUBLISH', P .. 'ended', id)
   tell_job(id, status, was[2], now)
 end
