@@ -18,11 +18,11 @@ test.each([
   ['https://api.segmind.com', [7001, 8080]],
   ['http://127.0.0.1:9100/v1', [7001, 8080, 9100]],
   ['http://simulator:9100', [7001, 8080, 9100]],
-  ['http://localhost', [80, 7001, 8080]],
-  ['https://10.1.2.3', [443, 7001, 8080]],
+  ['http://localhost', [7001, 8080]],
+  ['https://10.1.2.3', [7001, 8080]],
   ['https://203.0.113.7:9100', [7001, 8080, 9100]],
   ['https://93.184.215.14:9100', [7001, 8080]],
-])('an upstream at %s counts only where it is private', (SEGMIND_BASE_URL, expected) => {
+])('an upstream at %s counts only where it is private, and has a port of its own', (SEGMIND_BASE_URL, expected) => {
   expect(ports({ SEGMIND_BASE_URL })).toEqual(expected);
 });
 
