@@ -41,7 +41,13 @@ export function createDeliverer(deps: DelivererDependencies) {
   let failing = 0;
   let brokenOff = false;
   let word = Promise.withResolvers<void>();
+  let said = false;
   let running: Promise<void> | undefined;
+
+  function wake(): void {
+    said = true;
+    word.resolve();
+  }
 
   async function attempt({
     delivery,
@@ -106,7 +112,7 @@ export function createDeliverer(deps: DelivererDependencies) {
       .finally(() => {
         if (taken.failing) failing--;
         active.delete(sending);
-        word.resolve();
+        wake();
       });
     active.add(sending);
   }
@@ -125,16 +131,16 @@ export function createDeliverer(deps: DelivererDependencies) {
   async function loop(): Promise<void> {
     while (!stopped.signal.aborted) {
       word = Promise.withResolvers();
+      said = false;
       const waitMs = await round().catch(async (error: unknown) => {
         await deps.onError(error).catch(() => undefined);
         return LOOK_MS;
       });
+      // Under load that is so each time, and a timer that is broken off costs an exception.
+      if (said) continue;
       // With no place left, and where others take what is due, there is no use in looking at once.
       const timer = new AbortController();
-      await Promise.race([
-        word.promise,
-        clock.sleep(Math.max(waitMs, 5), AbortSignal.any([timer.signal, stopped.signal])),
-      ]);
+      await Promise.race([word.promise, clock.sleep(Math.max(waitMs, 5), timer.signal)]);
       timer.abort();
     }
   }
@@ -144,7 +150,7 @@ export function createDeliverer(deps: DelivererDependencies) {
       running = loop();
     },
     /** Says that something may be due. */
-    wake: () => word.resolve(),
+    wake,
     /** From now on no attempt counts: what is on its way is about to be cut. */
     breakOff() {
       brokenOff = true;
@@ -152,6 +158,7 @@ export function createDeliverer(deps: DelivererDependencies) {
     /** Takes no more; resolves when nothing is on its way. */
     async stop(): Promise<void> {
       stopped.abort();
+      wake();
       await running;
       await Promise.all(active);
     },
