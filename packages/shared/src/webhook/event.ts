@@ -33,3 +33,12 @@ export interface OutboxEvent {
   };
   readonly endpoint?: { readonly id: string; readonly url: string; readonly reason: string };
 }
+
+/** An event from the fields of its entry in the outbox; undefined where they hold none. */
+export function parseEvent(fields: readonly string[]): OutboxEvent | undefined {
+  try {
+    return JSON.parse(fields[fields.indexOf('event') + 1] ?? '') as OutboxEvent;
+  } catch {
+    return undefined;
+  }
+}

@@ -3,7 +3,7 @@ import { describeError } from '@renderyard/shared/describe-error';
 import type { Logger } from '@renderyard/shared/logger';
 import type { Redis } from '@renderyard/shared/redis/connect';
 import { GenerationLostError } from '@renderyard/shared/redis/script';
-import type { OutboxEvent } from '@renderyard/shared/webhook/event';
+import { type OutboxEvent, parseEvent } from '@renderyard/shared/webhook/event';
 import type { WebhookStore } from '@renderyard/shared/webhook/webhook-store';
 import { deliveriesOf } from './deliveries-of.ts';
 
@@ -136,8 +136,8 @@ export function createRelay(deps: RelayDependencies) {
         deps.onMade();
       } catch (error) {
         if (stopped.signal.aborted) return;
-        // An emptied Redis, or a new one, has no group yet.
-        if (String(error).includes('NOGROUP')) await makeGroup().catch(() => undefined);
+        // An emptied Redis, or a new one, has no group yet; a read that waited there was broken off.
+        if (/NOGROUP|UNBLOCKED/.test(String(error))) await makeGroup().catch(() => undefined);
         else await deps.onError(error).catch(() => undefined);
         await deps.clock.sleep(AFTER_ERROR_MS, stopped.signal);
       }
@@ -155,12 +155,4 @@ export function createRelay(deps: RelayDependencies) {
       await running;
     },
   };
-}
-
-function parseEvent(fields: readonly string[]): OutboxEvent | undefined {
-  try {
-    return JSON.parse(fields[fields.indexOf('event') + 1] ?? '') as OutboxEvent;
-  } catch {
-    return undefined;
-  }
 }
