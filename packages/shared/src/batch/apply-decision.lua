@@ -39,7 +39,7 @@ local function apply_decision(id, decision, now, quiet)
       redis.call('HSET', batch, 'hold', cjson.encode(decision.hold))
       delist(id)
       if status == 'running' and not quiet then
-        tell_batch(id, 'batch.paused', string.format('%.0f', decision.hold.since), now)
+        tell_batch(id, 'batch.paused', string.format('%.0f', decision.hold.since), now, decision.hold.since)
       end
     else
       redis.call('HDEL', batch, 'hold')

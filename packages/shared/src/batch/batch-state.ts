@@ -33,6 +33,8 @@ export interface BatchState {
   readonly createdAt: number;
   readonly startedAt: number | undefined;
   readonly endedAt: number | undefined;
+  /** When it was told that it has ended: once all of it was in the store. Only Redis knows. */
+  readonly toldAt?: number;
   /** When its latest rows ended, newest first, at most 50. */
   readonly latest: readonly number[];
 }
@@ -73,6 +75,7 @@ export function readBatchState(
     createdAt: number('created_at'),
     startedAt: time('started_at'),
     endedAt: time('ended_at'),
+    ...(hash.told_at === undefined ? {} : { toldAt: Number(hash.told_at) }),
     latest: ends.map(Number),
   };
 }

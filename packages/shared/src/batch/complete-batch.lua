@@ -14,12 +14,14 @@ if state[1] == 'finishing' then
 else
   redis.call('HSET', batch, 'status', 'canceled', 'canceled', state[3] - state[4] - state[5])
 end
-redis.call('HSET', batch, 'ended_at', string.format('%.0f', a.ended_at))
+local now = redis_now()
+-- The last row may have ended long before all was in the store.
+redis.call('HSET', batch, 'ended_at', string.format('%.0f', a.ended_at), 'told_at', now)
 redis.call('ZREM', P .. 'dirty', a.id)
-forget_rows(a.id, redis_now())
+forget_rows(a.id, now)
 local bits = P .. 'bits:' .. a.id
 redis.call('DEL', bits .. ':ok', bits .. ':failed', bits .. ':again', P .. 'ends:' .. a.id, P .. 'versions:' .. a.id,
   P .. 'dirty:' .. a.id, P .. 'flushing:' .. a.id)
 redis.call('PEXPIRE', batch, a.keep_ms)
-tell_batch(a.id, 'batch.' .. redis.call('HGET', batch, 'status'), batch_field(a.id, 'runs') or '0', redis_now())
+tell_batch(a.id, 'batch.' .. redis.call('HGET', batch, 'status'), batch_field(a.id, 'runs') or '0', now, a.ended_at)
 return cjson.encode({ done = true })

@@ -15,9 +15,12 @@ local list = P .. 'jobs:' .. account .. ':'
 redis.call('ZREM', list .. status, a.id)
 redis.call('HDEL', job, 'error')
 if state[3] and state[3] ~= '[]' then
-  redis.call('HSET', job, 'status', 'succeeded')
+  -- It ends anew: who has missed what ended since then is told of it.
+  local now = redis_now()
+  redis.call('HSET', job, 'status', 'succeeded', 'ended_at', now)
+  redis.call('ZADD', P .. 'ended', now, a.id)
   redis.call('ZADD', list .. 'succeeded', 0, a.id)
-  tell_job(a.id, 'succeeded', account, redis_now())
+  tell_job(a.id, 'succeeded', account, now)
   return cjson.encode({ status = 'succeeded' })
 end
 redis.call('HSET', job, 'status', 'queued', 'tries', 0, 'uncertain_tries', 0)

@@ -49,14 +49,15 @@ local function tell_job(id, status, account, now)
   put_out({ id = event_id(id, type, run), type = type, account = account, at = now, to = to, job_id = id, job = hash(job) })
 end
 
--- Of a batch. run: see event_id.
-local function tell_batch(id, type, run, now)
+-- Of a batch. run: see event_id. at: when it happened as the store knows it, where that was before; missed-events.ts
+-- tells it again with that time, so that it is the same delivery.
+local function tell_batch(id, type, run, now, at)
   local own = redis.call('HMGET', P .. 'batch:' .. id, 'account', 'webhook', 'webhook_events')
   live(own[1], type, now, 'batch', id)
   local to = addressees(own[1], type, own[2], own[3])
   if #to == 0 then return end
   put_out({
-    id = event_id(id, type, run), type = type, account = own[1], at = now, to = to, batch_id = id, batch = hash(P .. 'batch:' .. id),
+    id = event_id(id, type, run), type = type, account = own[1], at = at or now, to = to, batch_id = id, batch = hash(P .. 'batch:' .. id),
   })
 end
 

@@ -13,7 +13,7 @@ import type { Store } from '@renderyard/shared/store/store';
 import { receiverOf } from '@renderyard/shared/webhook/delivery';
 import type { Addressee, OutboxEvent } from '@renderyard/shared/webhook/event';
 import { eventId } from '@renderyard/shared/webhook/event-id';
-import { type EventType, parseEventsField } from '@renderyard/shared/webhook/event-type';
+import { type EventType, JOB_EVENT_TYPES, parseEventsField } from '@renderyard/shared/webhook/event-type';
 import type { CatchUp } from '@renderyard/shared/webhook/webhook-store';
 
 export interface MissedDependencies {
@@ -32,6 +32,11 @@ export interface MissedPage {
 
 /** Jobs read at once. */
 const JOBS_AT_ONCE = 200;
+/**
+ * Of a batch that only the store knows: by so much, in milliseconds, its end may have been told after its last row had
+ * ended. What was delivered is not sent again.
+ */
+const MOST_TELLING_MS = 600_000;
 
 /**
  * What a receiver would have been told between two times, from what has ended since: jobs as Redis keeps them, batches
@@ -83,7 +88,9 @@ async function* missedJobs({ redis, prefix }: MissedDependencies, task: CatchUp,
       score = ended;
       const job = await redis.hgetall(`${prefix}job:${flat[i]}`);
       if (job.id === undefined || job.account !== task.account) continue;
-      const type = `job.${job.status}` as EventType;
+      const type = JOB_EVENT_TYPES.find((each) => each === `job.${job.status}`);
+      // It was retried in this moment.
+      if (type === undefined) continue;
       const own = { url: job.webhook, types: parseEventsField(job.webhook_events ?? '') };
       const to = addresseeFor(task, type, own);
       if (to === undefined) continue;
@@ -132,9 +139,14 @@ async function find({ files, states }: MissedDependencies, id: string): Promise<
 }
 
 /** A batch that ended before has told of everything; whether somebody listens is seen later. */
-function mayHaveMissed({ endedAt, createdAt, account }: BatchState, { account: whose, from, until }: CatchUp): boolean {
-  return account === whose && createdAt <= until && (endedAt === undefined || endedAt >= from);
+function mayHaveMissed(state: BatchState, { account, from, until }: CatchUp): boolean {
+  return (
+    state.account === account && state.createdAt <= until && (state.endedAt === undefined || toldAt(state) >= from)
+  );
 }
+
+/** When it was told that a batch has ended, or shortly after. */
+const toldAt = ({ toldAt: known, endedAt = 0 }: BatchState) => known ?? endedAt + MOST_TELLING_MS;
 
 async function* missedOfBatch(
   deps: MissedDependencies,
@@ -171,12 +183,13 @@ async function* missedOfBatch(
     yield { events, cursor: `batches ${id},${part + 1}` };
   }
   const events: OutboxEvent[] = [];
-  const tell = (type: EventType, at: number | undefined, run: number) => {
-    const to = within(task, at) ? addresseeFor(task, type, own) : undefined;
-    if (to !== undefined && at !== undefined)
-      events.push({ ...about, id: eventId(id, type, run), type, at, to: [to], state });
+  const tell = (type: EventType, at: number, run: number) => {
+    const to = addresseeFor(task, type, own);
+    if (to !== undefined) events.push({ ...about, id: eventId(id, type, run), type, at, to: [to], state });
   };
-  if (isBatchFinal(state.status)) tell(`batch.${state.status}`, state.endedAt, state.runs);
-  if (state.status === 'paused' && state.hold !== undefined) tell('batch.paused', state.hold.since, state.hold.since);
+  const { status, endedAt, hold } = state;
+  if (isBatchFinal(status) && endedAt !== undefined && endedAt <= task.until && toldAt(state) >= task.from)
+    tell(`batch.${status}`, endedAt, state.runs);
+  if (status === 'paused' && within(task, hold?.since)) tell('batch.paused', hold.since, hold.since);
   yield { events, cursor: `batches ${id},${record.parts.length}` };
 }
