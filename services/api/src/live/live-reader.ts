@@ -29,8 +29,8 @@ type RawEntry = readonly [id: string, fields: readonly string[]];
 
 /**
  * Reads the stream `live` from its end on, by one blocking read at a time on a connection of its own. It goes on where it
- * was when that connection breaks. Every read also looks whether the entry that was read last is still there, and then
- * whether this is still the same Redis: both tell of a gap.
+ * was when that connection breaks. After every read it looks whether the entry that was read last before is still there,
+ * and whether this is still the same Redis: both tell of a gap.
  */
 export function createLiveReader({
   connect,
@@ -100,12 +100,12 @@ export function createLiveReader({
   }
 
   async function readOn(from: string): Promise<void> {
-    // One after the other: what is read is told only if the mark behind it says that it is the same Redis.
-    const [last, read, found] = (await ask([
-      ['xrange', stream, from, from],
+    // One after the other: what is read is told only if it is found then that nothing is missing in front of it.
+    const [read, last, found] = (await ask([
       ['xread', 'COUNT', MOST_READ, 'BLOCK', BLOCK_MS, 'STREAMS', stream, from],
+      ['xrange', stream, from, from],
       ['get', mark],
-    ])) as [readonly RawEntry[], readonly (readonly [string, readonly RawEntry[]])[] | null, string | null];
+    ])) as [readonly (readonly [string, readonly RawEntry[]])[] | null, readonly RawEntry[], string | null];
     if (closed.signal.aborted) return;
     if (found !== known || (last.length === 0 && from !== BEGIN)) {
       position = undefined;
