@@ -27,28 +27,32 @@ describe('an endpoint that is deleted', () => {
     expect(await bench.record(lost)).toMatchObject({ status: 'failed', late: true });
   });
 
-  it('is sent nothing more also where it was on its way when its process died', async () => {
-    await using bench = await openWebhookBench();
-    const id = await bench.endpoint();
-    const ids = await bench.deliver(id, 30);
-    const kept = await bench.endpoint();
-    // What waits is ended by a script of its own, which never comes.
-    const apply = defineScript<Record<string, unknown>, { deleted?: string[] }>(
-      new URL('../../packages/shared/src/webhook/apply-endpoints.lua', import.meta.url),
-    );
-    const remaining = { id: kept, url: 'https://kept.example/', events: '*', state: 'enabled', secrets: '[]' };
-    const decision = { account: 'acme', seq: 100, at: Date.now(), endpoints: [remaining] };
-    expect(await apply(bench.redis, bench.prefix, decision)).toEqual({ applied: true, deleted: [id] });
-    await bench.deliver(kept);
-    // No more at once than others would be sent.
-    const taken = (await bench.take({ most: 5 })).map(({ delivery }) => delivery.receiver);
-    expect((await bench.ids('failed')).length).toBeLessThanOrEqual(5);
-    for (let round = 0; round < 10; round++)
-      taken.push(...(await bench.take()).map(({ delivery }) => delivery.receiver));
-    expect(taken).toEqual([kept]);
-    expect((await bench.ids('failed')).length).toBe(ids.length);
-    expect(await bench.redis.exists(`${bench.prefix}dq:${id}`)).toBe(0);
-  });
+  it.each(['enabled', 'disabled'] as const)(
+    'is sent nothing more also where whoever deleted it died, and it was %s',
+    async (state) => {
+      await using bench = await openWebhookBench();
+      const id = await bench.endpoint();
+      const ids = await bench.deliver(id, 30);
+      if (state === 'disabled') await bench.endpoint({ id, state, reason: 'by_hand', disabledAt: 1 });
+      const kept = await bench.endpoint();
+      // What waits is ended by a script of its own, which never comes.
+      const apply = defineScript<Record<string, unknown>, { deleted?: string[] }>(
+        new URL('../../packages/shared/src/webhook/apply-endpoints.lua', import.meta.url),
+      );
+      const remaining = { id: kept, url: 'https://kept.example/', events: '*', state: 'enabled', secrets: '[]' };
+      const decision = { account: 'acme', seq: 100, at: Date.now(), endpoints: [remaining] };
+      expect(await apply(bench.redis, bench.prefix, decision)).toEqual({ applied: true, deleted: [id] });
+      await bench.deliver(kept);
+      // No more at once than others would be sent.
+      const taken = (await bench.take({ most: 5 })).map(({ delivery }) => delivery.receiver);
+      expect((await bench.ids('failed')).length).toBeLessThanOrEqual(5);
+      for (let round = 0; round < 10; round++)
+        taken.push(...(await bench.take()).map(({ delivery }) => delivery.receiver));
+      expect(taken).toEqual([kept]);
+      expect((await bench.ids('failed')).length).toBe(ids.length);
+      expect(await bench.redis.exists(`${bench.prefix}dq:${id}`)).toBe(0);
+    },
+  );
 
   it.each(['enabled', 'failing', 'disabled', 'catching up'])(
     'leaves nothing behind once its deliveries are swept, where it was %s',

@@ -18,6 +18,7 @@ describe('an endpoint that answers that it is gone', () => {
     expect(state.disabledAt).toBeGreaterThanOrEqual(since);
     expect(state.missedSince).toBe(state.disabledAt);
     expect(await bench.store.undecided()).toEqual([{ id, account: 'acme' }]);
+    expect(await bench.redis.exists(`${bench.prefix}hooked`)).toBe(0);
     // Those on their way may end as they like: it is disabled once.
     for (const other of others) expect(await bench.record(other, 'gone')).toMatchObject({ disabled: undefined });
     await bench.jobs.cancel(await bench.job());
