@@ -88,7 +88,12 @@ describe('a client whose connection breaks', () => {
     await using before = await watchEvents(api, `/v1/jobs/${job}/events`);
     const { id: from } = await before.event(ofType('snapshot'));
     before.close();
-    for (let i = 0; i < 10; i++) await tell(api, job);
+    await using all = await watchEvents(api, '/v1/events');
+    await all.event(ofType('snapshot'));
+    let last: string | null = '';
+    for (let i = 0; i < 10; i++) last = await tell(api, job);
+    // Whoever listens has heard all of it: to the server nothing is lost.
+    await all.until(() => all.lastId === last);
     await api.redis.xtrim(`${api.prefix}live`, 'MAXLEN', 3);
     await using client = await watchEvents(api, `/v1/jobs/${job}/events`, { 'last-event-id': from });
     const reset = await client.event(() => true);
