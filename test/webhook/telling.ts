@@ -15,6 +15,7 @@ import { createControlClient } from '@renderyard/simulator/control-client';
 import { type SimulatorOptions, startSimulator } from '@renderyard/simulator/simulator';
 import { createUpstreamKey } from '@renderyard/worker/segmind/upstream-key';
 import { startWorker } from '@renderyard/worker/start-worker';
+import { inject } from 'vitest';
 import { openApi } from '../api/running-api.ts';
 
 export type Yard = Awaited<ReturnType<typeof openTellingYard>>;
@@ -81,7 +82,7 @@ export async function openTellingYard({
     async addWorker(over: Partial<typeof config> = {}) {
       const one = await startWorker({
         config: { ...config, ...over },
-        redisUrl: redisUrl ?? (await import('vitest')).inject('redisUrl'),
+        redisUrl: redisUrl ?? inject('redisUrl'),
         key: await createUpstreamKey({
           setting: `SG_${randomBytes(8).toString('hex')}`,
           file: undefined,

@@ -23,6 +23,7 @@ import { GenerationLostError } from '@renderyard/shared/redis/script';
 import { loadSecretKey } from '@renderyard/shared/secret-key';
 import { openStore } from '@renderyard/shared/store/open-store';
 import { createEndpointDecisions } from '@renderyard/shared/webhook/endpoint-decisions';
+import { createOwedNotes } from '@renderyard/shared/webhook/owed-note';
 import { reapplyEndpoints } from '@renderyard/shared/webhook/reapply-endpoints';
 import { createWebhookStore } from '@renderyard/shared/webhook/webhook-store';
 import { createFlusher } from './batch/flusher.ts';
@@ -117,7 +118,9 @@ export async function startWorker(options: {
   const window = config.FEED_WINDOW;
   const feedQueue = createFeed({ jobs, queue, window });
 
-  const flusher = createFlusher({ states, files, store, logger, dataFolder: options.dataFolder });
+  const webhooks = createWebhookStore({ redis, prefix, generation });
+  const noteOwed = createOwedNotes({ webhooks, store });
+  const flusher = createFlusher({ states, files, store, logger, dataFolder: options.dataFolder, noteOwed });
   const recovery = createRecovery({
     redis,
     prefix,
@@ -206,6 +209,7 @@ export async function startWorker(options: {
     states,
     ledger,
     secretKey: signingKey,
+    noteOwed,
     worker,
     clock,
     logger,
@@ -225,7 +229,6 @@ export async function startWorker(options: {
       const { was, waiting } = await ledger.meetUpstream(upstreamName(config.SEGMIND_BASE_URL), limits);
       if (was !== undefined) logger.warn({ was, held_jobs: waiting }, 'the upstream is another one than before');
       await reapplyDecision({ decisions: createCreditDecisions({ store }), ledger, logger });
-      const webhooks = createWebhookStore({ redis, prefix, generation });
       await reapplyEndpoints({ decisions: createEndpointDecisions({ store, logger }), webhooks, logger });
     } catch (error) {
       if (!(error instanceof GenerationLostError)) throw error;

@@ -76,9 +76,10 @@ export async function rebuild(
   const generation = { current: lock.token };
   const webhooks = createWebhookStore({ ...deps, generation });
   // Before the batches, so that nothing is told to nobody.
-  const listening: { receiver: string; account: string }[] = [];
+  const listening: { receiver: string; account: string; from?: number }[] = [];
   for (const { account, endpoints } of await restoreEndpoints({ decisions: createEndpointDecisions(deps), webhooks }))
-    for (const { id, state } of endpoints) if (state === 'enabled') listening.push({ receiver: id, account });
+    for (const { id, state, created_at: from } of endpoints)
+      if (state === 'enabled') listening.push({ receiver: id, account, from });
   const foundCalls = new Set<string>();
   const open: string[] = [];
   for await (const { key } of store.list(openPrefix)) open.push(key.slice(openPrefix.length));

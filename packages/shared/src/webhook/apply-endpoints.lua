@@ -22,7 +22,12 @@ for _, each in ipairs(a.endpoints or {}) do
     redis.call('SREM', P .. 'undecided-hooks', each.id)
     if each.state == 'disabled' then
       redis.call('HSET', hook, 'reason', each.reason, 'disabled_at', string.format('%.0f', each.disabled_at))
-      if was[1] == 'enabled' then miss(each.id, now) end
+      if was[1] == 'enabled' then
+        miss(each.id, now)
+      elseif not was[1] then
+        -- An emptied Redis does not know what it has missed.
+        miss(each.id, each.disabled_at)
+      end
     elseif was[1] == 'disabled' then
       redis.call('HDEL', hook, 'failing', 'failing_since')
     end

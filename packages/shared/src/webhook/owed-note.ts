@@ -26,10 +26,11 @@ export function createOwedNotes({
   return async () => {
     const { told, ...note } = await webhooks.owed();
     const text = JSON.stringify([told, note.receivers]);
-    // Where nothing was ever told there is nothing to note.
-    if (text === known || told === 0) return;
+    if (text === known) return;
     await store.put(KEY, Buffer.from(`${JSON.stringify(note satisfies OwedNote)}\n`), {
       contentType: 'application/json',
+      // A Redis in which nothing was ever told may be one that has just lost all. What was noted before holds then.
+      ifAbsent: told === 0,
     });
     known = text;
   };
@@ -38,13 +39,13 @@ export function createOwedNotes({
 /**
  * Has a Redis that has lost it read again what may not have been delivered: for those who were owed something since then,
  * for all others since shortly before the note.
- * @param others receivers besides those of the note, with their accounts
+ * @param others receivers besides those of the note, with their accounts, and since when they listen
  * @returns how many receivers are to catch up
  * @throws {StoreError}
  */
 export async function restoreOwed(
   { webhooks, store }: { readonly webhooks: Pick<WebhookStore, 'requestCatchUp'>; readonly store: Store },
-  others: Iterable<{ readonly receiver: string; readonly account: string }>,
+  others: Iterable<{ readonly receiver: string; readonly account: string; readonly from?: number }>,
   onDamaged: (key: string, error: unknown) => void,
 ): Promise<number> {
   const object = await store.get(KEY);
@@ -59,7 +60,8 @@ export async function restoreOwed(
     return 0;
   }
   const due = new Map<string, { readonly account: string; readonly since: number }>();
-  for (const { receiver, account } of others) due.set(receiver, { account, since: note.at - MARGIN_MS });
+  for (const { receiver, account, from = 0 } of others)
+    due.set(receiver, { account, since: Math.max(note.at, from) - MARGIN_MS });
   for (const [receiver, { account, since }] of Object.entries(note.receivers))
     due.set(receiver, { account, since: Math.min(since, note.at - MARGIN_MS) });
   for (const [receiver, { account, since }] of due) await webhooks.requestCatchUp(receiver, account, since);

@@ -2,6 +2,7 @@ import type { Redis } from '../redis/connect.ts';
 import type { Generation } from '../redis/generation.ts';
 import { defineScript } from '../redis/script.ts';
 import { type AttemptRecord, type Delivery, type DeliveryStatus, type NewDelivery, readDelivery } from './delivery.ts';
+import { readOwed } from './owed.ts';
 
 type Args = Record<string, unknown>;
 const here = (file: string) => new URL(file, import.meta.url);
@@ -270,21 +271,8 @@ export function createWebhookStore({
       return (await scripts.keepCatchUp(redis, prefix, { ...known(), receiver, cursor, lease_ms: leaseMs })).room;
     },
 
-    /** For whom something waits, since when, and how many events were ever told: by Redis's clock. */
-    async owed() {
-      const [flat, told, time] = await Promise.all([
-        redis.zrange(`${prefix}owed`, '0', '-1', 'WITHSCORES'),
-        redis.get(`${prefix}told`),
-        redis.time(),
-      ]);
-      const receivers: Record<string, { account: string; since: number }> = {};
-      for (let i = 0; i + 1 < flat.length; i += 2) {
-        const receiver = String(flat[i]);
-        const account = await redis.hget(`${prefix}hook:${receiver}`, 'account');
-        if (account !== null) receivers[receiver] = { account, since: Number(flat[i + 1]) };
-      }
-      return { at: Number(time[0]) * 1000, told: Number(told ?? 0), receivers };
-    },
+    /** Who is owed something now; see {@link readOwed}. */
+    owed: () => readOwed({ redis, prefix }),
 
     async receiver(id: string): Promise<ReceiverState> {
       const [hash, waiting] = await Promise.all([

@@ -30,6 +30,8 @@ export interface EndBatchDependencies {
   readonly logger: Logger;
   /** For the checksums while they are gathered. */
   readonly dataFolder: string;
+  /** Notes in the store for whom events wait. Left out where nobody is told of any. */
+  readonly noteOwed?: () => Promise<void>;
 }
 
 /**
@@ -99,6 +101,8 @@ export async function endBatch(deps: EndBatchDependencies, lease: FlushLease): P
     { batch: id, status: manifest.status, ...manifest.counts, uncertain: manifest.uncertain },
     'a batch has ended',
   );
+  // Without its marker an emptied Redis does not find the webhook of a batch, unless a note tells of it.
+  if (decision.webhook !== undefined) await deps.noteOwed?.();
   await deleteMarker(deps, id, inTime);
   return true;
 }

@@ -23,6 +23,8 @@ export interface FlusherDependencies {
   readonly dataFolder: string;
   /** Milliseconds; 30,000 if left out. */
   readonly leaseMs?: number;
+  /** See `EndBatchDependencies`. */
+  readonly noteOwed?: () => Promise<void>;
 }
 
 /** Brings results from Redis into the store, and ends batches all of whose rows have ended. */

@@ -1,6 +1,11 @@
 import { isBatchFinal } from '@renderyard/shared/batch/batch';
 import type { BatchFiles } from '@renderyard/shared/batch/batch-files';
-import { accountBatchesPrefix, accountBatchKey, parseAccountBatchKey } from '@renderyard/shared/batch/batch-layout';
+import {
+  accountBatchesPrefix,
+  accountBatchKey,
+  manifestKey,
+  parseAccountBatchKey,
+} from '@renderyard/shared/batch/batch-layout';
 import type { BatchState } from '@renderyard/shared/batch/batch-state';
 import type { BatchStates } from '@renderyard/shared/batch/batch-states';
 import type { FoundBatch } from '@renderyard/shared/batch/found-batch';
@@ -32,11 +37,8 @@ export interface MissedPage {
 
 /** Jobs read at once. */
 const JOBS_AT_ONCE = 200;
-/**
- * Of a batch that only the store knows: by so much, in milliseconds, its end may have been told after its last row had
- * ended. What was delivered is not sent again.
- */
-const MOST_TELLING_MS = 600_000;
+/** That a batch has ended is told so long after its manifest was written at most: as long as its writer's lease lasts. */
+const MOST_TELLING_MS = 30_000;
 
 /**
  * What a receiver would have been told between two times, from what has ended since: jobs as Redis keeps them, batches
@@ -132,10 +134,14 @@ async function* missedBatches(deps: MissedDependencies, task: CatchUp, after: st
   }
 }
 
-async function find({ files, states }: MissedDependencies, id: string): Promise<FoundBatch | undefined> {
-  const state = await states.get(id);
-  const record = state === undefined ? undefined : await files.readRecord(id);
-  return state === undefined || record === undefined ? readStoredBatch(files, id) : { state, record };
+async function find({ files, states, store }: MissedDependencies, id: string): Promise<FoundBatch | undefined> {
+  const known = await states.get(id);
+  const record = known === undefined ? undefined : await files.readRecord(id);
+  if (known !== undefined && record !== undefined) return { state: known, record };
+  const found = await readStoredBatch(files, id);
+  if (found?.state.endedAt === undefined) return found;
+  const written = (await store.head(manifestKey(id)))?.modifiedAt.getTime() ?? found.state.endedAt;
+  return { record: found.record, state: { ...found.state, toldAt: written + MOST_TELLING_MS } };
 }
 
 /** A batch that ended before has told of everything; whether somebody listens is seen later. */
@@ -145,7 +151,7 @@ function mayHaveMissed(state: BatchState, { account, from, until }: CatchUp): bo
   );
 }
 
-/** When it was told that a batch has ended, or shortly after. */
+/** When it was told that a batch has ended, or later: its last row may have ended long before. */
 const toldAt = ({ toldAt: known, endedAt = 0 }: BatchState) => known ?? endedAt + MOST_TELLING_MS;
 
 async function* missedOfBatch(

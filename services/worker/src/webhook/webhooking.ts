@@ -11,7 +11,6 @@ import { createAddressGuard } from '@renderyard/shared/webhook/address-guard';
 import { createEventComposer } from '@renderyard/shared/webhook/compose-event';
 import { createEndpointDecisions } from '@renderyard/shared/webhook/endpoint-decisions';
 import { createHostLookup } from '@renderyard/shared/webhook/host-lookup';
-import { createOwedNotes } from '@renderyard/shared/webhook/owed-note';
 import { ownPorts } from '@renderyard/shared/webhook/own-ports';
 import { createWebhookStore } from '@renderyard/shared/webhook/webhook-store';
 import { catchUp } from './catch-up.ts';
@@ -41,6 +40,8 @@ export interface WebhookingDependencies {
   readonly states: BatchStates;
   readonly ledger: Ledger;
   readonly secretKey: Uint8Array;
+  /** Notes in the store for whom events wait. */
+  readonly noteOwed: () => Promise<void>;
   readonly worker: string;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -53,7 +54,6 @@ export function createWebhooking(deps: WebhookingDependencies) {
   const { config, redis, prefix, generation, ledger, worker, clock, logger, onError } = deps;
   const webhooks = createWebhookStore({ redis, prefix, generation });
   const decisions = createEndpointDecisions({ store: deps.store, logger });
-  const noteOwed = createOwedNotes({ webhooks, store: deps.store });
   const composer = createEventComposer(deps);
   const guard = createAddressGuard({ allow: config.WEBHOOK_ALLOW_CIDRS, ownPorts: ownPorts(config, deps.redisUrl) });
   const lookup = createHostLookup({ localNames: config.WEBHOOK_ALLOW_CIDRS.length > 0 });
@@ -94,7 +94,7 @@ export function createWebhooking(deps: WebhookingDependencies) {
       await keepDisabled({ webhooks, decisions, clock });
       hasDisabled = false;
     }
-    if (await ledger.takeTurn('owed-webhooks', worker, NOTES_MS)) await noteOwed();
+    if (await ledger.takeTurn('owed-webhooks', worker, NOTES_MS)) await deps.noteOwed();
     if (await ledger.takeTurn('deliveries', worker, SWEEP_MS)) {
       const before = clock.now() - config.RETENTION_HOURS * 3_600_000;
       while ((await webhooks.sweep(before)) > 0 && !stopped.signal.aborted);
