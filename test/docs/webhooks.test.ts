@@ -75,6 +75,8 @@ test('the numbers that the page tells are those of the code', async () => {
   const [share = 0] = await number('packages/shared/src/webhook/take-catch-up.lua', /< MOSTWAITING \/ (\d+)/);
   const [sending = 0] = await number(deliverer, /MOSTSENDING = (\d+)/);
   const [failing = 0] = await number(deliverer, /MOSTFAILING = (\d+)/);
+  const [slowMs = 0] = await number(deliverer, /\bSLOWMS = (\d+)/);
+  const [open = 0] = await number(deliverer, /MOSTOPEN = (\d+)/);
   const [marginMs = 0] = await number(deliverer, /LEASEMARGINMS = (\d+)/);
   const [readKiB = 0] = await number(answer, /MOSTBYTES = (\d+) \* 1024/);
   const [kept = 0] = await number(answer, /MOSTCHARACTERS = (\d+)/);
@@ -108,6 +110,8 @@ test('the numbers that the page tells are those of the code', async () => {
     `| on their way to one receiver | ${atOnce}; ${whileFailing} while it fails |`,
     `${words[atOnce]?.replace('f', 'F')} deliveries are on their way to one receiver at a time`,
     `Workers deliver: ${sending} at a time each, ${failing} of these to receivers that fail`,
+    `lasts for longer than ${slowMs / 1000} seconds does not count any more`,
+    `until a worker has ${open} open`,
     `failing receivers share a quarter of the places`,
     `| read of an answer; kept of it | ${readKiB} KiB; ${kept} characters |`,
     `first ${kept} characters of the answer`,

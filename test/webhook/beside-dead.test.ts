@@ -15,6 +15,8 @@ import { openListener } from './listener.ts';
 
 /** More than a process has on its way at a time. */
 const BACKLOG = 100;
+/** With four attempts each, these have more than that open, too. */
+const SLOW_ONES = 20;
 /** An attempt lasts longer than the test. */
 const TIMEOUT_MS = 120_000;
 
@@ -89,5 +91,22 @@ test('a healthy receiver gets all that waits for it behind what waits for five b
   for (const url of [bad.urls.down, bad.urls.redirecting, bad.urls.closing])
     expect((await stateOf(url)).waiting).toBeGreaterThan(0);
   expect(bad.listeners.redirecting.arrivals.every(({ path }) => path === '/hook')).toBe(true);
+  expect(deliverer.errors).toEqual([]);
+});
+
+test('a healthy receiver does not wait until slow ones answer, however many these are', async () => {
+  await using bench = await openWebhookBench();
+  let held = 0;
+  await using slow = await openListener(() => void held++);
+  await using healthy = await openListener();
+  const endpoints = Array.from({ length: SLOW_ONES }, () => bench.endpoint({ url: `${slow.url}/hook` }));
+  for (const id of await Promise.all(endpoints)) await bench.deliver(id, BACKLOG / 10);
+  await using deliverer = openDeliverer(bench);
+  deliverer.start();
+  await until('the slow ones have all places', () => held >= 64);
+  await bench.deliver({ url: `${healthy.url}/hook` }, BACKLOG);
+  await until('the healthy one has got everything', () => healthy.arrivals.length === BACKLOG);
+  await until('each of the slow ones has what it may have', () => held === 4 * SLOW_ONES);
+  expect(await bench.redis.zcard(`${bench.prefix}leases`)).toBeGreaterThanOrEqual(4 * SLOW_ONES);
   expect(deliverer.errors).toEqual([]);
 });

@@ -10,6 +10,13 @@ import type { Sender } from './send.ts';
 /** Deliveries on their way from one process; and of these, to receivers whose last attempt failed. */
 const MOST_SENDING = 64;
 const MOST_FAILING = 16;
+/**
+ * What lasts for longer than this, in milliseconds, gives up its place: it costs little more than a socket, and however
+ * many receivers are slow, the others do not wait for them. Sockets have an end, too, which is out of reach where an
+ * attempt lasts for 15 s: in that time 480 can have given up their places.
+ */
+const SLOW_MS = 2000;
+const MOST_OPEN = 512;
 /** Taken at once. */
 const MOST_TAKEN = 16;
 /** How often due deliveries are looked for when nobody says that there are some, in milliseconds. */
@@ -37,8 +44,7 @@ export interface DelivererDependencies {
 export function createDeliverer(deps: DelivererDependencies) {
   const { webhooks, clock, logger } = deps;
   const stopped = new AbortController();
-  const active = new Set<Promise<void>>();
-  let failing = 0;
+  const active = new Map<Promise<void>, { readonly since: number; readonly failing: boolean }>();
   let brokenOff = false;
   let word = Promise.withResolvers<void>();
   let said = false;
@@ -105,24 +111,33 @@ export function createDeliverer(deps: DelivererDependencies) {
   }
 
   function begin(taken: TakenDelivery): void {
-    if (taken.failing) failing++;
     const sending = deliver(taken)
       // Its lease runs out, and it is sent again.
       .catch((error: unknown) => deps.onError(error).catch(() => undefined))
       .finally(() => {
-        if (taken.failing) failing--;
         active.delete(sending);
         wake();
       });
-    active.add(sending);
+    active.set(sending, { since: clock.now(), failing: taken.failing });
+  }
+
+  /** How many may be taken now. */
+  function places(): { readonly most: number; readonly failingMost: number } {
+    const now = clock.now();
+    const young = [...active.values()].filter(({ since }) => now - since < SLOW_MS);
+    const failing = young.filter((one) => one.failing).length;
+    return {
+      most: Math.min(MOST_TAKEN, MOST_SENDING - young.length, MOST_OPEN - active.size),
+      failingMost: Math.max(0, MOST_FAILING - failing),
+    };
   }
 
   /** @returns when to look again, in milliseconds from now. */
   async function round(): Promise<number> {
-    const most = Math.min(MOST_TAKEN, MOST_SENDING - active.size);
+    const { most, failingMost } = places();
     if (most <= 0) return LOOK_MS;
     const leaseMs = deps.timeoutMs + LEASE_MARGIN_MS;
-    const { taken, nextAt } = await webhooks.take({ most, failingMost: Math.max(0, MOST_FAILING - failing), leaseMs });
+    const { taken, nextAt } = await webhooks.take({ most, failingMost, leaseMs });
     for (const each of taken) begin(each);
     if (taken.length === most) return 0;
     return Math.min(LOOK_MS, Math.max(0, (nextAt ?? Infinity) - clock.now()));
@@ -160,7 +175,7 @@ export function createDeliverer(deps: DelivererDependencies) {
       stopped.abort();
       wake();
       await running;
-      await Promise.all(active);
+      await Promise.all(active.keys());
     },
   };
 }

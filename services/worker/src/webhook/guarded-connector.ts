@@ -14,7 +14,7 @@ export interface GuardedAgentOptions {
 /** Milliseconds that an idle connection is kept: long enough for what is sent in one go. */
 const KEEP_ALIVE_MS = 2000;
 /** No limit for those who share an origin, such as a service that receives for many: the sender has its own. */
-const CONNECTIONS = 64;
+const CONNECTIONS = 512;
 const MOST_HEADER_BYTES = 16 * 1024;
 /** Milliseconds until the next of several addresses is tried; the last one has the rest of the time. */
 const NEXT_ADDRESS_MS = 1000;
