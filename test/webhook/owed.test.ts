@@ -89,6 +89,9 @@ test('an endpoint that was made after the last note hears of nothing from before
   await using yard = await openTellingYard({ redisUrl: redis.url });
   await using late = await openHttpReceiver();
   await yard.until('there is a note', async () => (await noteOf(yard)) !== undefined);
+  // As if nothing had been told for an hour, so that it was not written anew.
+  const hourAgo = Buffer.from(JSON.stringify({ at: Date.now() - 3_600_000, receivers: {} }));
+  await yard.store.put('owed-webhooks.json', hourAgo, { contentType: 'application/json' });
   const before = await yard.upload(['one']);
   await yard.ended(before);
   // As if it had been written a minute ago.
