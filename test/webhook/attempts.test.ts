@@ -93,6 +93,24 @@ test('410 disables an endpoint at once, which others are told of and a rebuilt R
   expect([before, gone.received.length]).toEqual([1, 1]);
 }, 60_000);
 
+test('410 is kept in the store also where Redis knows of later decisions than the store does', async () => {
+  await using yard = await openTellingYard();
+  await using gone = await openHttpReceiver();
+  const { id } = await yard.endpoint(gone.url);
+  gone.answer(410);
+  // As if it had been used with another store.
+  await yard.redis.hset(`${yard.prefix}endpoints:default`, 'seq', 50);
+  await yard.render('a fox');
+  const undecided = () => yard.redis.scard(`${yard.prefix}undecided-hooks`);
+  const state = () => yard.redis.hget(`${yard.prefix}hook:${id}`, 'state');
+  await yard.until(
+    'it is disabled, and decided',
+    async () => (await state()) === 'disabled' && (await undecided()) === 0,
+  );
+  const decisions = createEndpointDecisions({ store: yard.store, logger: { error: () => undefined } as never });
+  expect(await decisions.last('default')).toMatchObject({ seq: 51, endpoints: [{ id, state: 'disabled' }] });
+});
+
 test('what Retry-After asks for is waited for, of 429 and 503 alone, and no longer than a day', async () => {
   await using yard = await openTellingYard({ env: { WEBHOOK_SCHEDULE_S: '0,0,0' } });
   await using receiver = await openHttpReceiver();

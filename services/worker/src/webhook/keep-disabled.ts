@@ -14,12 +14,13 @@ export async function keepDisabled({
   decisions,
   clock,
 }: {
-  readonly webhooks: Pick<WebhookStore, 'undecided' | 'receiver' | 'applyEndpoints'>;
+  readonly webhooks: Pick<WebhookStore, 'undecided' | 'receiver' | 'appliedSeq' | 'applyEndpoints'>;
   readonly decisions: Pick<EndpointDecisions, 'last' | 'write'>;
   readonly clock: Clock;
 }): Promise<void> {
   const undecided = await webhooks.undecided();
   for (const account of new Set(undecided.map((each) => each.account))) {
+    const applied = await webhooks.appliedSeq(account);
     const last = await decisions.last(account);
     if (last === undefined) continue;
     const own = undecided.filter((each) => each.account === account);
@@ -35,7 +36,8 @@ export async function keepDisabled({
     const disabled = endpoints.filter((endpoint, i) => endpoint !== last.endpoints[i]);
     const decision = {
       account,
-      seq: last.seq + 1,
+      // A Redis that was used with another store may know of later decisions than this one does.
+      seq: Math.max(last.seq, applied) + 1,
       at: Math.max(clock.now(), ...disabled.map((endpoint) => (endpoint.disabled?.since ?? 0) + 1)),
       action: 'disable',
       changes: disabled.map(({ id, disabled: why }) => ({
