@@ -156,7 +156,7 @@ async function many(events: number): Promise<void> {
   const mb = (bytes: number) => `${(bytes / 1024 ** 2).toFixed(1)} MB`;
   console.log(`Redis: ${mb(empty)} before, ${mb(filled)} with all events, ${mb(most)} at most, ${mb(after)} after`);
   const ids = await redis.zrange(`${prefix}dlvs:default:succeeded`, '0', '9');
-  const usages = await Promise.all(ids.map((id) => redis.memory('USAGE', `${prefix}dlv:${id}`)));
+  const usages = await Promise.all(ids.map((id) => redis.memory('USAGE', `${prefix}dlv:${id}`, 'SAMPLES', 0)));
   const usage = usages.reduce<number>((sum, bytes) => sum + (bytes ?? 0), 0) / usages.length;
   console.log(
     `${((after - empty) / events).toFixed(0)} bytes a delivery in the log, ${usage.toFixed(0)} of them its hash`,
