@@ -35,7 +35,7 @@ test('500 and then 200: the same event again, each attempt with its own time and
   expect(attempts).toMatchObject([{ status: 500 }, { status: 200 }]);
   expect(attempts[0].answer).toContain('not <yet>');
   expect(attempts[0].answer).not.toContain('\u0007');
-});
+}, 60_000);
 
 test('a redirect is not followed, and a delivery is given up after the last attempt of the schedule', async () => {
   await using yard = await openTellingYard();
@@ -53,7 +53,7 @@ test('a redirect is not followed, and a delivery is given up after the last atte
   ]);
   expect([receiver.received.length, elsewhere.received.length]).toEqual([3, 0]);
   expect(yard.workerLogs.filter(({ msg }) => String(msg).includes('given up'))).toHaveLength(1);
-});
+}, 60_000);
 
 test('410 disables an endpoint at once, which others are told of and a rebuilt Redis still knows', async () => {
   await using redis = await startRedisInstance();
@@ -109,7 +109,7 @@ test('410 is kept in the store also where Redis knows of later decisions than th
   );
   const decisions = createEndpointDecisions({ store: yard.store, logger: { error: () => undefined } as never });
   expect(await decisions.last('default')).toMatchObject({ seq: 51, endpoints: [{ id, state: 'disabled' }] });
-});
+}, 60_000);
 
 test('what Retry-After asks for is waited for, of 429 and 503 alone, and no longer than a day', async () => {
   await using yard = await openTellingYard({ env: { WEBHOOK_SCHEDULE_S: '0,0,0' } });
@@ -144,7 +144,7 @@ test('what Retry-After asks for is waited for, of 429 and 503 alone, and no long
   const wait = Number(delivery?.nextAt) - Number(delivery?.attempts[0]?.at);
   expect(wait).toBeGreaterThanOrEqual(86_400_000);
   expect(wait).toBeLessThan(86_400_000 + 5000);
-}, 40_000);
+}, 60_000);
 
 test('who does not answer in time holds up neither another receiver nor the renders', async () => {
   await using yard = await openTellingYard({ env: { WEBHOOK_TIMEOUT_MS: '1000' } });
@@ -167,7 +167,7 @@ test('who does not answer in time holds up neither another receiver nor the rend
     expect(ms).toBeGreaterThanOrEqual(990);
     expect(ms).toBeLessThan(3000);
   }
-});
+}, 60_000);
 
 test('of a long answer 64 kB are read, and it counts for what its status says', async () => {
   await using yard = await openTellingYard({ env: { WEBHOOK_TIMEOUT_MS: '5000' } });
@@ -197,4 +197,4 @@ test('of a long answer 64 kB are read, and it counts for what its status says', 
   expect(attempts[0].answer.length).toBeLessThanOrEqual(500);
   expect(typesAt(receiver.received)).toEqual(['job.succeeded']);
   expect(written).toBeLessThan(16 * 1024 * 1024);
-});
+}, 60_000);

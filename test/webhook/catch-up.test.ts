@@ -120,7 +120,7 @@ test('a batch whose last row ended before its endpoint was disabled, and which w
   await yard.webhooks.requestCatchUp(id, 'default', Number(ended) + 1);
   await yard.until('it was told again', () => away.received.length === 2);
   expect(away.ids.size).toBe(1);
-}, 40_000);
+}, 60_000);
 
 /** Deliveries that wait for an endpoint, cheaply. */
 async function fill(yard: Yard, receiver: string, count: number): Promise<void> {

@@ -48,7 +48,7 @@ test('a job tells its own webhook and every endpoint that hears its type, once e
     { status: 'succeeded', event: { type: 'job.succeeded' }, attempts: [{ status: 200, error: null }] },
   ]);
   expect(await yard.redis.xlen(`${yard.prefix}outbox`)).toBe(0);
-});
+}, 60_000);
 
 test('a job that fails and is retried tells each end, under an id of its own', async () => {
   await using yard = await openTellingYard();
@@ -61,7 +61,7 @@ test('a job that fails and is retried tells each end, under an id of its own', a
   await yard.until('the second end was told', () => own.received.length === 2);
   expect(types(own.received)).toEqual(['job.failed', 'job.succeeded']);
   expect(own.ids.size).toBe(2);
-});
+}, 60_000);
 
 test('a batch tells how far it is and that it has completed, with counts and links; of its rows nothing', async () => {
   await using yard = await openTellingYard({ env: { SEGMIND_CONCURRENCY: '1' }, simulator: { latencyMs: 150 } });
@@ -93,7 +93,7 @@ test('a batch tells how far it is and that it has completed, with counts and lin
   const progress = told.find(({ type }) => type === 'batch.progress')?.data as { counts: { succeeded: number } };
   expect(progress.counts.succeeded).toBeGreaterThan(0);
   expect(progress.counts.succeeded).toBeLessThan(12);
-}, 40_000);
+}, 60_000);
 
 test('rows tell of themselves where their batch asks for it by name, to its webhook and to endpoints', async () => {
   await using yard = await openTellingYard({ workers: 2 });
@@ -125,7 +125,7 @@ test('rows tell of themselves where their batch asks for it by name, to its webh
     });
     expect((await yard.get(`/v1/jobs/${data.id}`)).json).toEqual(data);
   }
-});
+}, 60_000);
 
 test('after a rotation both secrets verify, until the old one expires', async () => {
   await using yard = await openTellingYard();
@@ -145,7 +145,7 @@ test('after a rotation both secrets verify, until the old one expires', async ()
   await yard.until('it has heard of the second', () => receiver.received.length === 2);
   const [, second] = receiver.received;
   expect(() => second && verified(next, second)).toThrow();
-});
+}, 60_000);
 
 test('a secret that another SECRET_KEY has sealed fails the attempt, and what it failed is sent once it is rotated', async () => {
   await using yard = await openTellingYard({ env: { WEBHOOK_SCHEDULE_S: '0,1,1,1,1,1,1,1,1' } });
@@ -168,4 +168,4 @@ test('a secret that another SECRET_KEY has sealed fails the attempt, and what it
   const { secret } = (await yard.post(`/v1/webhooks/${id}/rotate-secret`, {})).json;
   await yard.until('it has arrived', () => receiver.received.length === 1);
   expect(receiver.received.map((one) => verified(secret, one).type)).toEqual(['job.succeeded']);
-});
+}, 60_000);

@@ -69,7 +69,7 @@ test('what is told again of jobs and credits is what the scripts have put out, w
   const last = events.filter(({ job_id: job = '', job: then }) => !undone.has(job) || then?.endings === '2');
   expect(last).toHaveLength(events.length - 2);
   expect(byId(await missedBy(yard, id, '*'))).toEqual(byId(last));
-});
+}, 60_000);
 
 test("a job's and a batch's own webhook are told again under the same ids, at the origin where they were told", async () => {
   await using yard = await openTellingYard({ env: { RENDER_ATTEMPTS: '1' }, workers: 1 });
@@ -99,4 +99,4 @@ test("a job's and a batch's own webhook are told again under the same ids, at th
   expect(missed.filter(({ job_id: about }) => about === job).flatMap(({ to }) => to)).toEqual([
     { url: `${own.url}/of-a-job` },
   ]);
-}, 40_000);
+}, 60_000);

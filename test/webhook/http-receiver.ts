@@ -18,7 +18,7 @@ export interface Received {
 }
 
 /** How a webhook is answered: a status, or by whoever is given the answer. Undefined: never. */
-export type Answering = number | ((response: ServerResponse) => void) | undefined;
+type Answering = number | ((response: ServerResponse) => void) | undefined;
 
 /** A receiver of webhooks that notes what arrives, and answers as it is told: 200 at first. */
 export interface HttpReceiver extends AsyncDisposable {

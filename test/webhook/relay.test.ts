@@ -56,7 +56,7 @@ test('events that a worker read before it died are taken over and told once, by 
   expect(await yard.redis.xlen(`${yard.prefix}outbox`)).toBe(0);
   const [pending] = (await yard.redis.xpending(`${yard.prefix}outbox`, 'relay')) as [number];
   expect(pending).toBe(0);
-}, 40_000);
+}, 60_000);
 
 test('two workers relay a hundred events without a double, and each event is gone from the outbox', async () => {
   await using yard = await openTellingYard({ workers: 0 });
@@ -76,7 +76,7 @@ test('two workers relay a hundred events without a double, and each event is gon
   expect([receiver.received.length, own.received.length]).toEqual([100, 100]);
   expect(receiver.received.map((one) => verified(secret, one).data.id).sort()).toEqual(jobs.sort());
   expect(await yard.redis.xlen(`${yard.prefix}outbox`)).toBe(0);
-}, 40_000);
+}, 60_000);
 
 test('an event of a row that cannot be composed while the store is away waits for it', async () => {
   await using yard = await openTellingYard({ env: { RENDER_ATTEMPTS: '1' } });
@@ -140,7 +140,7 @@ test('an outbox that an emptied Redis has lost is made anew, and what is told th
   await yard.until('the second was told', () => receiver.received.length === 2);
   expect(await yard.redis.get(`${yard.prefix}generation`)).toBe(generation);
   expect(yard.workerLogs.filter(({ msg }) => String(msg).includes('upkeep failed'))).toEqual([]);
-}, 40_000);
+}, 60_000);
 
 test('what is no event, and what was told of nobody, leaves the outbox', async () => {
   await using yard = await openTellingYard();
@@ -151,7 +151,7 @@ test('what is no event, and what was told of nobody, leaves the outbox', async (
   await yard.redis.xadd(`${yard.prefix}outbox`, '*', 'event', JSON.stringify(event));
   await yard.until('all is gone', async () => (await yard.redis.xlen(`${yard.prefix}outbox`)) === 0);
   expect((await allKeys(yard.redis, `${yard.prefix}dlv:`)).length).toBe(0);
-});
+}, 60_000);
 
 test('a worker that is told to stop in the middle of a delivery counts no failure, and another sends it once the lease is over', async () => {
   await using yard = await openTellingYard({
@@ -207,4 +207,4 @@ test('a relay that is stopped leaves what it has read to others', async () => {
   expect(await yard.redis.xlen(`${yard.prefix}outbox`)).toBe(1);
   await yard.addWorker();
   await yard.until('another has told it', () => receiver.received.length === 1);
-}, 40_000);
+}, 60_000);
