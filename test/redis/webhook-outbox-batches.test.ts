@@ -285,12 +285,14 @@ describe('the end of a batch', () => {
     expect(await bench.told()).toEqual([]);
     await bench.endRow(call);
     await flushAll(bench);
-    const [event, ...more] = await bench.outbox();
+    const [event, rows, ...more] = await bench.outbox();
     expect(more).toEqual([]);
     expect(event).toMatchObject({
       type: 'batch.canceled',
       batch: { status: 'canceled', succeeded: '3', canceled: '7' },
     });
+    // Its rows, which the store is to tell of, in one entry.
+    expect(rows).toMatchObject({ type: 'job.canceled', batch_id: id, rows: true, to: [{ url: OWN }] });
   });
 
   it.each([

@@ -24,4 +24,5 @@ redis.call('DEL', bits .. ':ok', bits .. ':failed', bits .. ':again', P .. 'ends
   P .. 'dirty:' .. a.id, P .. 'flushing:' .. a.id)
 redis.call('PEXPIRE', batch, a.keep_ms)
 tell_batch(a.id, 'batch.' .. redis.call('HGET', batch, 'status'), batch_field(a.id, 'runs') or '0', now, a.ended_at)
+if batch_field(a.id, 'status') == 'canceled' then tell_canceled_rows(a.id, a.ended_at) end
 return cjson.encode({ done = true })

@@ -17,3 +17,6 @@ export interface RowResult {
   readonly started_at: number | null;
   readonly ended_at: number;
 }
+
+/** The same, also of a row that was not rendered because its batch was canceled: then of its earlier runs. */
+export type RowEnd = Omit<RowResult, 'status'> & { readonly status: RowResult['status'] | 'canceled' };

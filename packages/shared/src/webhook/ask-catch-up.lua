@@ -1,4 +1,4 @@
--- Has what ended since a time read again for a receiver.
+-- Has what ended since a time read again for a receiver; of a disabled endpoint it counts as missed.
 -- a: generation, receiver, account, since (milliseconds since 1970). Returns {}
 -- include ../redis/guard.lua
 -- include receivers.lua
@@ -9,6 +9,11 @@ if string.sub(a.receiver, 1, 4) == 'url_' then
 elseif redis.call('HGET', hook, 'account') ~= a.account then
   return cjson.encode({})
 end
-redis.call('HDEL', hook, 'missed_since')
-catch_up(a.receiver, a.since)
+local state = redis.call('HMGET', hook, 'state', 'missed_since')
+if state[1] == 'disabled' then
+  miss(a.receiver, a.since)
+else
+  if state[2] and tonumber(state[2]) >= a.since then redis.call('HDEL', hook, 'missed_since') end
+  catch_up(a.receiver, a.since)
+end
 return cjson.encode({})

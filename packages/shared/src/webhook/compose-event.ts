@@ -4,7 +4,7 @@ import { type BatchState, readBatchState } from '../batch/batch-state.ts';
 import type { BatchStates } from '../batch/batch-states.ts';
 import { createBatchViewer } from '../batch/batch-viewer.ts';
 import { partOfRow, type RowRecord } from '../batch/row.ts';
-import type { RowResult } from '../batch/row-result.ts';
+import type { RowEnd } from '../batch/row-result.ts';
 import type { Clock } from '../clock.ts';
 import type { Config } from '../config.ts';
 import { toCredits } from '../credits/amount.ts';
@@ -43,7 +43,7 @@ export function createEventComposer({
 
   async function ofRow(event: OutboxEvent, line: string): Promise<BodyData> {
     const { account, batch_id: batch = '' } = event;
-    const result = JSON.parse(line) as RowResult;
+    const result = JSON.parse(line) as RowEnd;
     const record = await unlessLost(files.readRecord(batch));
     const row = record && (await findRow(record, result.row));
     return rowData({ batch, account, result, record, row }, contextOf(event));

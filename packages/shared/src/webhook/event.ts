@@ -17,8 +17,10 @@ export interface OutboxEvent {
   readonly batch_id?: string;
   /** The Redis hash of a job outside of batches. */
   readonly job?: Readonly<Record<string, string>>;
-  /** A row that ended; `line` is its `RowResult`, as JSON. */
+  /** A row that ended; `line` is its `RowEnd`, as JSON. */
   readonly row?: { readonly row: number; readonly line: string };
+  /** Of a batch that was canceled: all of its rows that were not rendered, which the store tells. */
+  readonly rows?: true;
   /** The Redis hash of a batch. */
   readonly batch?: Readonly<Record<string, string>>;
   /** The same of one that Redis has forgotten; never in the outbox. */

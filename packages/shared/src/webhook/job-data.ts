@@ -1,7 +1,7 @@
 import type { BatchRecord } from '../batch/batch.ts';
 import type { RowRecord } from '../batch/row.ts';
 import { rowJob } from '../batch/row-job.ts';
-import type { RowResult } from '../batch/row-result.ts';
+import type { RowEnd } from '../batch/row-result.ts';
 import { type JobView, type ShownJob, viewJob } from '../job/job-view.ts';
 import { type BodyData, omit, pick } from './fit-body.ts';
 
@@ -39,18 +39,23 @@ export function jobData(
 export interface EndedRow {
   readonly batch: string;
   readonly account: string;
-  readonly result: RowResult;
+  readonly result: RowEnd;
   readonly record: BatchRecord | undefined;
   readonly row: RowRecord | undefined;
 }
 
 /** The same of the job of a row; what only the store would say is left out where that has lost it. */
 export function rowData({ batch, account, result, record, row }: EndedRow, context: JobContext): BodyData {
+  const { status } = result;
   const job = rowJob(
     record ?? { id: batch, account, model: '', created_at: context.at, base: {}, text: {} },
-    { record: row ?? { row: result.row, key: '', seed: 0, values: [] }, status: result.status, result },
+    {
+      record: row ?? { row: result.row, key: '', seed: 0, values: [] },
+      status,
+      result: { ...result, status: status === 'canceled' ? 'failed' : status },
+    },
     // Of a row that ended, the state of its batch says nothing.
-    { status: 'running', hold: undefined, runs: result.run, endedAt: undefined },
+    { status: 'running', hold: undefined, runs: result.run, endedAt: result.ended_at },
     undefined,
   );
   if (record === undefined) return jobData(job, context, ['input', 'model', 'created_at']);

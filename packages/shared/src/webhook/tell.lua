@@ -92,6 +92,17 @@ local function tell_row(id, batch, row, status, line, now)
   })
 end
 
+-- A batch was canceled: of its rows that were not rendered those are told who asked for them by name. There may be a
+-- million of them, so they are not written out here but read from the store, as what was missed is; see relay.ts.
+local function tell_canceled_rows(batch, at)
+  local state = redis.call('HMGET', P .. 'batch:' .. batch, 'account', 'webhook', 'webhook_events', 'runs')
+  local account, asked, type = state[1], state[3], 'job.canceled'
+  if not asked or not hears(asked, type) then return end
+  local to = addressees(account, type, state[2], asked)
+  if #to == 0 then return end
+  put_out({ id = event_id(batch, type, state[4]), type = type, account = account, at = at, to = to, batch_id = batch, rows = true })
+end
+
 -- What concerns all accounts.
 local function tell_of_credits(event, now)
   live('', event.type, now, 'id', event.id)

@@ -7,6 +7,8 @@ import { type MissedDependencies, missedEvents } from './missed-events.ts';
 
 /** Whoever reads missed events for a receiver says so again with each page. */
 const LEASE_MS = 60_000;
+/** After an error, in milliseconds: the store may be away. */
+const AGAIN_MS = 5000;
 /** Events composed at once. */
 const AT_ONCE = 20;
 
@@ -37,19 +39,26 @@ export async function catchUp(deps: CatchUpDependencies, signal: AbortSignal): P
       'a webhook catches up on what it missed',
     );
   let made = 0;
-  for await (const { events, cursor } of missedEvents(deps, task)) {
-    for (let from = 0; from < events.length; from += AT_ONCE) {
-      const some = events.slice(from, from + AT_ONCE).map(async (event) => {
-        const body = await deps.compose(event);
-        made += (await webhooks.make(deliveriesOf(event, body))).made;
-      });
-      await Promise.all(some);
+  let reached = task.cursor ?? '';
+  try {
+    for await (const { events, cursor } of missedEvents(deps, task)) {
+      for (let from = 0; from < events.length; from += AT_ONCE) {
+        const some = events.slice(from, from + AT_ONCE).map(async (event) => {
+          const body = await deps.compose(event);
+          made += (await webhooks.make(deliveriesOf(event, body))).made;
+        });
+        await Promise.all(some);
+      }
+      if (events.length > 0) deps.onMade();
+      reached = cursor;
+      const room = await webhooks.keepCatchUp(receiver, cursor, LEASE_MS);
+      if (room && !signal.aborted) continue;
+      await webhooks.keepCatchUp(receiver, cursor, undefined);
+      return true;
     }
-    if (events.length > 0) deps.onMade();
-    const room = await webhooks.keepCatchUp(receiver, cursor, LEASE_MS);
-    if (room && !signal.aborted) continue;
-    await webhooks.keepCatchUp(receiver, cursor, undefined);
-    return true;
+  } catch (error) {
+    await webhooks.keepCatchUp(receiver, reached, AGAIN_MS).catch(() => undefined);
+    throw error;
   }
   await webhooks.keepCatchUp(receiver, undefined, undefined);
   logger.info({ receiver, account, deliveries: made }, 'a webhook has caught up');

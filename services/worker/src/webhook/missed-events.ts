@@ -1,4 +1,4 @@
-import { isBatchFinal } from '@renderyard/shared/batch/batch';
+import { type BatchRecord, isBatchFinal } from '@renderyard/shared/batch/batch';
 import type { BatchFiles } from '@renderyard/shared/batch/batch-files';
 import {
   accountBatchesPrefix,
@@ -11,7 +11,8 @@ import type { BatchStates } from '@renderyard/shared/batch/batch-states';
 import type { FoundBatch } from '@renderyard/shared/batch/found-batch';
 import { readNewestResults } from '@renderyard/shared/batch/newest-results';
 import { rowJobId } from '@renderyard/shared/batch/row';
-import { laterResult } from '@renderyard/shared/batch/row-status';
+import type { RowEnd, RowResult } from '@renderyard/shared/batch/row-result';
+import { laterResult, rowStatus } from '@renderyard/shared/batch/row-status';
 import { readStoredBatch } from '@renderyard/shared/batch/stored-batch';
 import type { Redis } from '@renderyard/shared/redis/connect';
 import type { Store } from '@renderyard/shared/store/store';
@@ -154,6 +155,27 @@ function mayHaveMissed(state: BatchState, { account, from, until }: CatchUp): bo
 /** When it was told that a batch has ended, or later: its last row may have ended long before. */
 const toldAt = ({ toldAt: known, endedAt = 0 }: BatchState) => known ?? endedAt + MOST_TELLING_MS;
 
+/** Whether its end was told between two times. */
+const toldWithin = (state: BatchState, { from, until }: CatchUp) =>
+  state.endedAt !== undefined && state.endedAt <= until && toldAt(state) >= from;
+
+/** Rows of a part that were not rendered because their batch was canceled. They ended with it. */
+function canceledRows(
+  record: BatchRecord,
+  part: number,
+  { runs, endedAt = 0 }: BatchState,
+  results: ReadonlyMap<number, RowResult>,
+): RowEnd[] {
+  const first = record.parts.slice(0, part).reduce((rows, each) => rows + each.rows, 1);
+  return Array.from({ length: record.parts[part]?.rows ?? 0 }, (_, i) => first + i)
+    .filter((row) => rowStatus(results.get(row), { status: 'canceled', runs }, false) === 'canceled')
+    .map((row) => {
+      // Of an earlier run.
+      const { attempts = 0, uncertain = 0, cost = 0, started_at = null } = results.get(row) ?? {};
+      return { row, run: runs, status: 'canceled', attempts, uncertain, cost, started_at, ended_at: endedAt };
+    });
+}
+
 async function* missedOfBatch(
   deps: MissedDependencies,
   task: CatchUp,
@@ -169,22 +191,16 @@ async function* missedOfBatch(
     const fresh = await deps.states.results(id, part);
     const results = new Map((await readNewestResults(deps, id, part)).results);
     for (const [row, result] of fresh) results.set(row, laterResult(results.get(row), result));
+    const canceled = state.status === 'canceled' ? canceledRows(record, part, state, results) : [];
     const events: OutboxEvent[] = [];
-    for (const result of results.values()) {
+    for (const result of [...results.values(), ...canceled]) {
+      const { row, run, ended_at: at } = result;
       const type: EventType = `job.${result.status}`;
       const to = state.webhookEvents?.includes(type) ? addresseeFor(task, type, own) : undefined;
-      if (to === undefined || !within(task, result.ended_at)) continue;
-      const job = rowJobId(id, result.row);
-      const row = { row: result.row, line: JSON.stringify(result) };
-      events.push({
-        ...about,
-        id: eventId(job, type, result.run),
-        type,
-        at: result.ended_at,
-        to: [to],
-        job_id: job,
-        row,
-      });
+      if (to === undefined || !(result.status === 'canceled' ? toldWithin(state, task) : within(task, at))) continue;
+      const job = rowJobId(id, row);
+      const told = { id: eventId(job, type, run), type, at, to: [to], job_id: job };
+      events.push({ ...about, ...told, row: { row, line: JSON.stringify(result) } });
     }
     yield { events, cursor: `batches ${id},${part + 1}` };
   }
@@ -194,7 +210,7 @@ async function* missedOfBatch(
     if (to !== undefined) events.push({ ...about, id: eventId(id, type, run), type, at, to: [to], state });
   };
   const { status, endedAt, hold } = state;
-  if (isBatchFinal(status) && endedAt !== undefined && endedAt <= task.until && toldAt(state) >= task.from)
+  if (isBatchFinal(status) && endedAt !== undefined && toldWithin(state, task))
     tell(`batch.${status}`, endedAt, state.runs);
   if (status === 'paused' && within(task, hold?.since)) tell('batch.paused', hold.since, hold.since);
   yield { events, cursor: `batches ${id},${record.parts.length}` };

@@ -3,6 +3,7 @@ import { describeError } from '@renderyard/shared/describe-error';
 import type { Logger } from '@renderyard/shared/logger';
 import type { Redis } from '@renderyard/shared/redis/connect';
 import { GenerationLostError } from '@renderyard/shared/redis/script';
+import { receiverOf } from '@renderyard/shared/webhook/delivery';
 import { type OutboxEvent, parseEvent } from '@renderyard/shared/webhook/event';
 import type { WebhookStore } from '@renderyard/shared/webhook/webhook-store';
 import { deliveriesOf } from './deliveries-of.ts';
@@ -26,7 +27,7 @@ export interface RelayDependencies {
   readonly prefix: string;
   /** Names this process in the group. */
   readonly worker: string;
-  readonly webhooks: Pick<WebhookStore, 'make'>;
+  readonly webhooks: Pick<WebhookStore, 'make' | 'requestCatchUp'>;
   /** The text of an event, as it is sent. */
   readonly compose: (event: OutboxEvent) => Promise<string>;
   /** Before the first attempt, in milliseconds. */
@@ -68,6 +69,12 @@ export function createRelay(deps: RelayDependencies) {
       return;
     }
     try {
+      if (event.rows) {
+        const receivers = event.to.map((to) => receiverOf(event.account, to));
+        for (const receiver of receivers) await webhooks.requestCatchUp(receiver, event.account, event.at);
+        await webhooks.make([], { entry });
+        return;
+      }
       const body = await deps.compose(event);
       const { full } = await webhooks.make(deliveriesOf(event, body), { entry, waitMs: deps.firstWaitMs });
       if (full > 0)
