@@ -22,7 +22,7 @@ test('what the page says under “Quick start” has a test event arrive', async
   const absent = missing('curl');
   if (absent !== undefined) skip(absent);
   const allowed = /^WEBHOOK_ALLOW_CIDRS=(\S+) npm start\n$/.exec(start)?.[1] ?? '';
-  expect(receive).toBe('WEBHOOK_SECRET=whsec_YOURS PORT=9000 node examples/webhooks/receiver.ts\n');
+  expect(receive).toBe('WEBHOOK_SECRET=whsec_YOURS PORT=9000 npx node examples/webhooks/receiver.ts\n');
   const folder = await makeTemporaryFolder('quick-start');
   try {
     await using service = await startService({

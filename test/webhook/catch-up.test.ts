@@ -216,3 +216,17 @@ test('it goes on from where a worker died, and two workers do not do it twice', 
   expect(heard.sort()).toEqual(rest.sort());
   expect(jobs).toEqual(expect.arrayContaining(heard));
 }, 60_000);
+
+test('the record says what is missing until all of it was found', async () => {
+  await using yard = await openTellingYard();
+  await using away = await openHttpReceiver();
+  const { id } = await yard.endpoint(away.url, ['job.canceled']);
+  const { redis, prefix } = yard;
+  await redis.hset(`${prefix}catch-up:${id}`, { from: '1795000000000', until: '1795000001000' });
+  await redis.set(`${prefix}catching-up:${id}`, 1);
+  expect((await yard.get(`/v1/webhooks/${id}`)).json.missed_since).toBe(new Date(1_795_000_000_000).toISOString());
+  await redis.sadd(`${prefix}missed`, id);
+  await redis.del(`${prefix}catching-up:${id}`);
+  await untilCaughtUp(yard);
+  expect((await yard.get(`/v1/webhooks/${id}`)).json.missed_since).toBeNull();
+});

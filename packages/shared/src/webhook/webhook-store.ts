@@ -275,12 +275,14 @@ export function createWebhookStore({
     owed: () => readOwed({ redis, prefix }),
 
     async receiver(id: string): Promise<ReceiverState> {
-      const [hash, waiting] = await Promise.all([
+      const [hash, waiting, catchingUp] = await Promise.all([
         redis.hgetall(`${prefix}hook:${id}`),
         redis.zcard(`${prefix}dq:${id}`),
+        redis.hget(`${prefix}catch-up:${id}`, 'from'),
       ]);
       const time = (name: string) => (hash[name] === undefined ? undefined : Number(hash[name]));
-      const missed = [time('missed_since'), time('catch_up')].filter((at) => at !== undefined);
+      const from = catchingUp === null ? undefined : Number(catchingUp);
+      const missed = [time('missed_since'), time('catch_up'), from].filter((at) => at !== undefined);
       return {
         state: hash.state as ReceiverState['state'],
         reason: hash.reason,

@@ -25,9 +25,9 @@ export async function readWebhookUrl(
     problems.push({ pointer: at, code: 'wrong_type', detail: form });
     return undefined;
   }
-  // What a parser of URLs would take out, or turn into something else, was not meant.
-  if (value.length > LONGEST_URL || !/^https?:\/\/[^\s\\#]+$/i.test(value) || !URL.canParse(value)) {
-    problems.push({ pointer: at, code: 'invalid_format', detail: form });
+  const wrong = whatIsWrong(value);
+  if (wrong !== undefined) {
+    problems.push({ pointer: at, code: 'invalid_format', detail: `${form} ${wrong}` });
     return undefined;
   }
   const { href } = new URL(value);
@@ -35,4 +35,13 @@ export async function readWebhookUrl(
   if (refusal === undefined) return href;
   problems.push({ pointer: at, code: 'webhook_url_refused', detail: `${name} is refused. ${refusal}` });
   return undefined;
+}
+
+/** What a parser of URLs would take out, or turn into something else, was not meant. */
+function whatIsWrong(url: string): string | undefined {
+  if (url.length > LONGEST_URL) return `This one has ${url.length}.`;
+  if (!/^https?:\/\//i.test(url)) return 'It must begin with https:// or http://.';
+  if (url.includes('#')) return 'What stands after a # is never sent: leave it out.';
+  if (/[\s\\]/.test(url)) return 'Spaces, line breaks and backslashes must be percent-encoded.';
+  return URL.canParse(url) ? undefined : 'This one cannot be read: look at its host and port.';
 }
