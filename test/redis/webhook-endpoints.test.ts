@@ -186,6 +186,25 @@ describe("a batch's own webhook that is gone", () => {
     expect((await bench.outbox()).map(({ to }) => to)).toEqual([[{ url }]]);
   });
 
+  it('is sent nothing of what waits, but for what somebody sends again', async () => {
+    await using bench = await openWebhookBatchBench();
+    const id = await bench.open(4, { decision: { webhook: url } });
+    const other = await bench.open(4, { decision: { webhook: url } });
+    const waiting = await bench.deliver({ url }, 6, { batchId: id });
+    const [others = ''] = await bench.deliver({ url }, 1, { batchId: other });
+    const [first, ...onTheirWay] = await bench.take({ most: 2 });
+    if (first === undefined) throw new Error('nothing was due');
+    await bench.record(first, 'gone');
+    for (const one of onTheirWay) await bench.record(one, 'ok');
+    const left = await bench.take();
+    expect(left.map(({ delivery }) => delivery.id)).toEqual([others]);
+    expect((await bench.ids('failed')).length).toBe(5);
+    for (const one of left) await bench.record(one, 'ok');
+    const again = waiting.at(-1) ?? '';
+    expect(await bench.store.replay('acme', [again])).toEqual([again]);
+    expect((await bench.takeOne()).delivery.id).toBe(again);
+  });
+
   it('does not take the place of the one that was set since', async () => {
     await using bench = await openWebhookBatchBench();
     const id = await bench.open(4, { decision: { webhook: url } });

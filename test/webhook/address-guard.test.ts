@@ -75,6 +75,7 @@ describe('the addresses of webhooks', () => {
       '::ffff:a9fe:a9fe',
       'fd00:ec2::254',
       '100.100.100.200',
+      '168.63.129.16',
     ])
       expect(strict.checkAddress(ip, 80)).toBe('refused');
   });

@@ -6,13 +6,19 @@ export type Address = ipaddr.IPv4 | ipaddr.IPv6;
 const GLOBAL_UNICAST = ipaddr.IPv6.parseCIDR('2000::/3');
 
 /**
+ * Azure answers its own machines here with their metadata and secrets, in public address space (“What is IP address
+ * 168.63.129.16?”, Azure's documentation). The other clouds' such addresses are link-local, private or shared.
+ */
+const AZURE_PLATFORM = '168.63.129.16';
+
+/**
  * Whether the address is globally reachable unicast: of none of the networks in IANA's registries of special-purpose
  * addresses, IPv4 and IPv6. `range()` knows those of IPv4 and the ones of IPv6 within 2000::/3; outside of it, it
  * takes some for plain unicast (`::127.0.0.1`, `100:0:0:1::/64`). The few that the registries call globally reachable
  * within a network that is not, such as 192.0.0.9, are no places for a server either.
  */
 export function isPublicAddress(address: Address): boolean {
-  if (address.range() !== 'unicast') return false;
+  if (address.range() !== 'unicast' || address.toString() === AZURE_PLATFORM) return false;
   return address.kind() === 'ipv4' || contains(GLOBAL_UNICAST, address);
 }
 

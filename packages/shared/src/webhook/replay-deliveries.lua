@@ -6,13 +6,15 @@
 local now = redis_now()
 local replayed = {}
 for _, id in ipairs(a.ids) do
-  local was = redis.call('HMGET', P .. 'dlv:' .. id, 'account', 'receiver', 'lease')
+  local was = redis.call('HMGET', P .. 'dlv:' .. id, 'account', 'receiver', 'lease', 'batch_id')
   local receiver = was[2]
   if was[1] == a.account and not was[3] then
     local state = redis.call('HGET', P .. 'hook:' .. receiver, 'state')
     local is_endpoint = string.sub(receiver, 1, 4) == 'whk_'
     local has_place = redis.call('ZCARD', P .. 'dq:' .. receiver) < MOST_WAITING
     if (not is_endpoint or state == 'enabled') and has_place then
+      -- Somebody believes that it is there again.
+      if was[4] and not is_endpoint then redis.call('HDEL', P .. 'batch:' .. was[4], 'webhook_gone') end
       set_status(id, a.account, 'pending')
       redis.call('HSET', P .. 'dlv:' .. id, 'tries', 0)
       wait_until(id, receiver, now)

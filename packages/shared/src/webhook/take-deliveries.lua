@@ -21,6 +21,15 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', P .. 'leases', '-inf', now, 'LIM
   end
 end
 
+-- Where a delivery goes; nil where nobody is to be sent it any more: its endpoint was deleted, or the own webhook of its
+-- batch has answered that it is gone.
+local function target(id, hook)
+  local own = redis.call('HMGET', P .. 'dlv:' .. id, 'url', 'batch_id')
+  if not own[1] then return hook[1] or nil end
+  if own[2] and redis.call('HGET', P .. 'batch:' .. own[2], 'webhook_gone') == own[1] then return nil end
+  return own[1]
+end
+
 local taken = {}
 local function take(list, most, failing)
   local count = 0
@@ -30,7 +39,7 @@ local function take(list, most, failing)
     for _, receiver in ipairs(due) do
       local id = redis.call('ZRANGEBYSCORE', P .. 'dq:' .. receiver, '-inf', now, 'LIMIT', 0, 1)[1]
       local hook = redis.call('HMGET', P .. 'hook:' .. receiver, 'url', 'secrets')
-      local url = id and (redis.call('HGET', P .. 'dlv:' .. id, 'url') or hook[1])
+      local url = id and target(id, hook)
       if url then
         local lease = redis.call('INCR', P .. 'delivery-leases')
         redis.call('ZREM', P .. 'dq:' .. receiver, id)
@@ -44,7 +53,6 @@ local function take(list, most, failing)
         }
         count = count + 1
       elseif id then
-        -- Its endpoint was deleted; see end-deliveries.lua.
         redis.call('ZREM', P .. 'dq:' .. receiver, id)
         set_status(id, redis.call('HGET', P .. 'dlv:' .. id, 'account'), 'failed')
         count = count + 1
