@@ -8,7 +8,8 @@ const count = (list: readonly string[], one: string) => list.filter((each) => ea
 /** Endpoints whose last attempt failed, each with one delivery that is due. */
 async function failingOnes(bench: WebhookBench, many: number): Promise<readonly string[]> {
   const ids: string[] = [];
-  for (let i = 0; i < many; i++) ids.push(await bench.endpoint());
+  // Each decision holds all endpoints of its account.
+  for (let i = 0; i < many; i++) ids.push(await bench.endpoint({}, `account-${i % 50}`));
   for (const id of ids) await bench.deliver(id);
   for (const one of await bench.take({ most: many })) await bench.record(one, 'failed', { waitMs: 0 });
   return ids;
