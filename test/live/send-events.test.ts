@@ -77,3 +77,34 @@ test('a client that leaves ends what was made for it', async () => {
   await vi.waitFor(() => expect(server.seen.ended).toBe(true), { timeout: 20_000 });
   expect(server.seen.record).not.toHaveProperty('dropped');
 });
+
+test('so does one that leaves before there is anything to send', async () => {
+  const app = fastify({ forceCloseConnections: true });
+  const asked = Promise.withResolvers<void>();
+  const closed = Promise.withResolvers<void>();
+  let ended = false;
+  async function* pieces() {
+    try {
+      asked.resolve();
+      await closed.promise;
+      yield PIECE;
+    } finally {
+      ended = true;
+    }
+  }
+  app.get('/', async (request, reply) => {
+    reply.raw.once('close', closed.resolve);
+    Object.assign(request, { record: {} });
+    return sendEvents(request, reply, { pieces: pieces(), stallMs: 60_000 });
+  });
+  await app.listen({ host: '127.0.0.1', port: 0 });
+  try {
+    const client = connect((app.server.address() as AddressInfo).port, '127.0.0.1');
+    client.write('GET / HTTP/1.1\r\nHost: localhost\r\n\r\n');
+    await asked.promise;
+    client.destroy();
+    await vi.waitFor(() => expect(ended).toBe(true), { timeout: 10_000 });
+  } finally {
+    await app.close();
+  }
+});

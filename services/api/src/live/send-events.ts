@@ -5,7 +5,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 /**
  * Sends pieces of `text/event-stream` as they come. No more are asked for than the connection takes: a few are buffered,
  * 128 KiB and one piece at most. A client that takes nothing for `stallMs` loses its connection; it goes on by the id of
- * the last event that it has.
+ * the last event that it has. The pieces are ended with the connection.
  * @throws what the first piece throws.
  */
 export async function sendEvents(
@@ -14,6 +14,10 @@ export async function sendEvents(
   { pieces, stallMs }: { readonly pieces: AsyncGenerator<string>; readonly stallMs: number },
 ): Promise<FastifyReply> {
   const { socket } = request.raw;
+  // A stream that is destroyed before it was read from does not end its source.
+  const leave = () => void pieces.return(undefined).catch(() => undefined);
+  if (reply.raw.closed) leave();
+  else reply.raw.once('close', leave);
   const first = await pieces.next();
 
   async function* paced() {
@@ -35,7 +39,6 @@ export async function sendEvents(
       throw error;
     } finally {
       clearTimeout(stalled);
-      await pieces.return(undefined);
     }
   }
   return reply
