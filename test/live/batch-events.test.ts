@@ -104,6 +104,20 @@ describe('a batch that is watched', () => {
     expect(back.events.filter(ofType('job.succeeded'))).toEqual([]);
   });
 
+  test('and has ended is told from where a client was on, to the last event', async () => {
+    await using bench = await openBatchBench();
+    const batch = await startBatch(bench, 2);
+    await using before = await watchEvents(bench.api, `${batch.path}/events`);
+    const { id } = await before.event(ofType('snapshot'));
+    before.close();
+    for (const action of ['pause', 'cancel']) await bench.api.post(`${batch.path}/${action}`, {});
+    await end(bench, batch);
+    await using back = await watchEvents(bench.api, `${batch.path}/events`, { 'last-event-id': id });
+    expect(await back.ended).toBe('ended');
+    const told = back.events.filter(({ event }) => event !== 'batch.progress');
+    expect(told.map(({ event }) => event)).toEqual(['batch.paused', 'batch.canceled']);
+  });
+
   test('that is deleted ends the stream of whoever comes late, and is not found then', async () => {
     await using bench = await openBatchBench();
     const batch = await startBatch(bench, 1);

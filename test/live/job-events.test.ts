@@ -69,6 +69,22 @@ describe('a job that is watched', () => {
     expect((await api().get(`${path}?last_event_id=${from}`, { 'last-event-id': back.lastId })).status).toBe(204);
   });
 
+  test('and has ended is told from where a client was on, to the last event', async () => {
+    const { id } = await api().submit();
+    const path = `/v1/jobs/${id}/events`;
+    await using before = await watchEvents(api(), path);
+    const { id: from } = await before.event(ofType('snapshot'));
+    before.close();
+    const call = await api().startCall(id);
+    const settlement = { kind: 'spent', cost: 20_000_000 } as const;
+    await api().jobs.record({ job: id, status: 'succeeded', output: [IMAGE], call: { id: call, settlement } }, 1000);
+    await using back = await watchEvents(api(), path, { 'last-event-id': from });
+    expect(await back.ended).toBe('ended');
+    expect(back.events.map(({ event }) => event)).toEqual(['job.processing', 'job.succeeded']);
+    // As it is when it is sent.
+    expect(back.events.map(({ data }) => data.data.status)).toEqual(['succeeded', 'succeeded']);
+  });
+
   test.each(['nonsense', '1-1', '99999999999999-0', '18446744073709551615-18446744073709551615', '0-0'])(
     'by a client whose last event, %s, is none of the stream is shown anew',
     async (lastId) => {

@@ -20,7 +20,11 @@ export function watchedBatch(
     snapshot: () => show(),
     meaningOf: (entry) => (topicsOf(entry).includes(`batch:${id}`) ? meaningForBatch(entry, rows) : NOTHING),
     event: async (entry) => {
-      if (entry.row === undefined) return show(entry.id);
+      if (entry.row === undefined) {
+        const shown = await show(entry.id);
+        // It may have ended since; then the entry that tells so is still to come.
+        return { ...shown, ended: shown.ended && tellsEndOfBatch(entry) };
+      }
       const row = await views.endedRow(entry);
       if (row === undefined) throw new ProblemError('not_found');
       return { data: row, ended: false };
@@ -33,4 +37,8 @@ export function watchedBatch(
 export function meaningForBatch({ type, batch, row }: LiveEntry, rows: boolean): Meaning {
   if (row !== undefined) return { isEvent: rows, progressOf: batch };
   return type === 'batch.progress' ? { isEvent: false, progressOf: batch } : { isEvent: true };
+}
+
+export function tellsEndOfBatch({ type }: LiveEntry): boolean {
+  return type === 'batch.completed' || type === 'batch.canceled';
 }
