@@ -1,3 +1,5 @@
+import { listDeliveries } from '@renderyard/api/deliveries/list-deliveries';
+import { createReceiverLookup } from '@renderyard/api/deliveries/receiver-lookup';
 import { newId } from '@renderyard/shared/ids';
 import { expect, test } from 'vitest';
 import { ANN, BOB, openDeliveryLog, urlOf } from './delivery-log.ts';
@@ -162,6 +164,24 @@ test('for one page 2,000 deliveries are looked at, and the next page goes on beh
     expect(await walk(log, query)).toEqual({ ids: [wanted], sizes: [0, 1] });
   // By status alone there is a list.
   expect(await walk(log, 'status=failed')).toEqual({ ids: [wanted], sizes: [1] });
+});
+
+test("another account's webhook is not looked through; what was sent to a deleted one is still listed", async () => {
+  await using log = await openDeliveryLog();
+  const webhook = newId('whk');
+  await log.setEndpoints({ [webhook]: 'enabled' });
+  const made = await log.make(...Array.from({ length: 3 }, (_, i) => ({ to: { webhook }, at: Date.now() + i })));
+  let asked = 0;
+  const list: typeof log.store.list = (...args) => {
+    asked += 1;
+    return log.store.list(...args);
+  };
+  const deps = { store: { list }, receivers: createReceiverLookup(log) };
+  const read = (account: string) => listDeliveries(deps, account, { webhook_id: webhook, limit: 2 });
+  expect([await read('bob'), asked]).toEqual([{ deliveries: [], next: null }, 0]);
+  expect([(await read('ann')).next, asked]).toEqual([made[1], 1]);
+  await log.setEndpoints({});
+  expect((await walk(log, `webhook_id=${webhook}`)).ids).toEqual(made.toReversed());
 });
 
 test('what another account was sent, or is not there, is not found', async () => {

@@ -1,6 +1,7 @@
 import type { Delivery, DeliveryStatus } from '@renderyard/shared/webhook/delivery';
 import type { DeliveredType } from '@renderyard/shared/webhook/event-type';
 import type { WebhookStore } from '@renderyard/shared/webhook/webhook-store';
+import type { ReceiverLookup } from './receiver-lookup.ts';
 
 /** What a list of deliveries is narrowed to. */
 export interface DeliveryFilter {
@@ -26,12 +27,17 @@ const AT_ONCE = 100;
  * a time; with other filters a page may have fewer than `limit` and more may follow, so that the work for one is bounded.
  */
 export async function listDeliveries(
-  store: Pick<WebhookStore, 'list'>,
+  {
+    store,
+    receivers,
+  }: { readonly store: Pick<WebhookStore, 'list'>; readonly receivers: Pick<ReceiverLookup, 'belongsTo'> },
   account: string,
   { after, limit, ...filter }: DeliveryFilter & { readonly after?: string; readonly limit: number },
 ): Promise<DeliveryPage> {
   const { status, webhook_id: receiver, type, job_id: job, batch_id: batch } = filter;
-  // The store would look for a webhook's deliveries of a status without bound.
+  // The store would go through the whole list of another account's webhook.
+  if (receiver !== undefined && !(await receivers.belongsTo(receiver, account))) return { deliveries: [], next: null };
+  // And it would look for a webhook's deliveries of a status without bound.
   const list = receiver === undefined ? { status } : { receiver };
   const isListed = [type, job, batch, receiver && status].every((each) => each === undefined);
   const atOnce = isListed ? limit : AT_ONCE;

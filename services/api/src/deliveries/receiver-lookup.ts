@@ -14,6 +14,13 @@ export function createReceiverLookup({ redis, prefix }: { readonly redis: Redis;
       return deliveries.map(({ receiver, url }) => url ?? urls.get(receiver));
     },
 
+    /** Whether there are deliveries of this account to a receiver; all that go to one are of one account. */
+    async belongsTo(receiver: string, account: string): Promise<boolean> {
+      // Of a webhook that was deleted they are all that is left.
+      const [newest] = await redis.zrange(`${prefix}dlvs:to:${receiver}`, '-1', '-1');
+      return newest !== undefined && (await redis.hget(`${prefix}dlv:${newest}`, 'account')) === account;
+    },
+
     /** Those of the deliveries that go to this receiver, in their order. */
     async goingTo(receiver: string, ids: readonly string[]): Promise<readonly string[]> {
       const receivers = await Promise.all(ids.map((id) => redis.hget(`${prefix}dlv:${id}`, 'receiver')));

@@ -62,7 +62,7 @@ export function deliveriesRoutes(app: App, { store, receivers, publicUrl, clock 
       },
     },
     async (request) => {
-      const { deliveries, next } = await listDeliveries(store, request.account, request.query);
+      const { deliveries, next } = await listDeliveries({ store, receivers }, request.account, request.query);
       return { object: 'list' as const, data: await viewAll(deliveries), has_more: next !== null, next };
     },
   );
