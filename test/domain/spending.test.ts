@@ -91,8 +91,8 @@ test.each([
   [{ from: '2026-02-03T12:29:59Z' }, '?from', /^from must be 35 days before to at most/],
   [{ from: '2026-03-10T12:30:00Z' }, '?from', /^from must be before to/],
   [{ from: '2026-03-11T00:00:00Z', to: '2026-03-10T00:00:00Z' }, '?from', /^from must be before to/],
-  [{ from: '2026-02-30T00:00:00Z' }, '?from', /^from: there is no such day/],
-  [{ to: '2025-02-29T00:00:00Z' }, '?to', /^to: there is no such day/],
+  [{ from: '2026-02-30T00:00:00Z' }, '?from', /^from must be a time in RFC 3339 of a day that there is/],
+  [{ to: '2025-02-29T00:00:00Z' }, '?to', /^to must be a time in RFC 3339 of a day that there is/],
 ])('the range %j is refused', (query, pointer, detail) => {
   const refused = expect.objectContaining({ pointer, detail: expect.stringMatching(detail) });
   expect(() => readSpendRange(query, Date.parse('2026-03-10T12:30:00Z'))).toThrow(

@@ -1,5 +1,8 @@
 const FORM = /^(\d{4})-(\d\d)-(\d\d)[Tt]([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d{1,9})?([Zz]|[+-]([01]\d|2[0-3]):[0-5]\d)$/;
 
+/** Only roughly the form, for schemas: the rest is checked by {@link readTime}. */
+export const TIME_PATTERN = '^\\d{4}-\\d\\d-\\d\\d[Tt].+$';
+
 /**
  * A time as RFC 3339 writes it, in milliseconds since 1970; undefined for anything else, also for a day that there is
  * not, such as 30 February, which parsers turn into another.

@@ -1,18 +1,18 @@
 import { BOOKS_DAYS } from '@renderyard/shared/credits/credit-books';
 import { Type } from 'typebox';
+import { readTime, TIME_PATTERN } from '../body/read-time.ts';
 import { invalidRequest, type PartProblem } from '../errors/problem-error.ts';
 import { SPEND_BY } from './spend-report.ts';
 import { HOUR_MS } from './spending.ts';
 
 const DAY_MS = 24 * HOUR_MS;
-const PATTERN =
-  '^\\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\\d|3[01])[Tt]([01]\\d|2[0-3]):[0-5]\\d:[0-5]\\d(\\.\\d{1,9})?([Zz]|[+-]([01]\\d|2[0-3]):[0-5]\\d)$';
-const description = 'a time in RFC 3339, such as 2026-07-01T00:00:00Z (in an address a + is written %2B)';
+const description =
+  'a time in RFC 3339 of a day that there is, such as 2026-07-01T00:00:00Z (in an address a + is written %2B)';
 
 export const SpendQuery = Type.Object(
   {
-    from: Type.Optional(Type.String({ pattern: PATTERN, description })),
-    to: Type.Optional(Type.String({ pattern: PATTERN, description })),
+    from: Type.Optional(Type.String({ pattern: TIME_PATTERN, description })),
+    to: Type.Optional(Type.String({ pattern: TIME_PATTERN, description })),
     by: Type.Enum([...SPEND_BY], { default: 'hour' }),
   },
   { additionalProperties: false },
@@ -31,9 +31,10 @@ export function readSpendRange(
   const read = (name: 'from' | 'to', otherwise: () => number): number => {
     const text = query[name];
     if (text === undefined) return otherwise();
-    if (isOfCalendar(text)) return Date.parse(text.toUpperCase());
-    problems.push({ pointer: `?${name}`, code: 'invalid_format', detail: `${name}: there is no such day.` });
-    return Number.NaN;
+    const at = readTime(text);
+    if (at === undefined)
+      problems.push({ pointer: `?${name}`, code: 'invalid_format', detail: `${name} must be ${description}.` });
+    return at ?? Number.NaN;
   };
   const to = read('to', () => now);
   const from = read('from', () => to - DAY_MS);
@@ -51,10 +52,4 @@ export function readSpendRange(
     });
   if (problems.length > 0) throw invalidRequest(problems);
   return [Math.floor(from / HOUR_MS), Math.ceil(to / HOUR_MS)];
-}
-
-/** Whether the day is one: 30 February is not, though it is parsed. */
-function isOfCalendar(text: string): boolean {
-  const [year = 0, month = 0, day = 0] = text.slice(0, 10).split('-').map(Number);
-  return day <= new Date(Date.UTC(year, month, 0)).getUTCDate();
 }

@@ -1,10 +1,9 @@
 import { type Static, Type } from 'typebox';
-import { readTime } from '../body/read-time.ts';
+import { readTime, TIME_PATTERN } from '../body/read-time.ts';
 import { invalidRequest, type PartProblem } from '../errors/problem-error.ts';
 
 const time = 'a time in RFC 3339 of a day that there is, such as 2026-07-01T00:00:00Z';
-/** Only roughly the form: the rest is checked by {@link readReplayRange}. */
-const Time = Type.String({ pattern: '^\\d{4}-\\d\\d-\\d\\d[Tt].+$', description: time });
+const Time = Type.String({ pattern: TIME_PATTERN, description: time });
 
 /** Which failed deliveries are to be sent again. */
 export const ReplayBody = Type.Object(
