@@ -1,6 +1,6 @@
 import { EVENT_TYPES, type EventType } from '@renderyard/shared/webhook/event-type';
 import { type PartProblem, pointer } from '../errors/problem-error.ts';
-import { readEventTypes } from './read-event-types.ts';
+import { MOST_NAMED, readEventTypes } from './read-event-types.ts';
 import type { CheckWebhookUrl } from './webhook-url.ts';
 
 /** What the own webhook of a job or a batch is checked with. */
@@ -29,7 +29,7 @@ export function readEventsFilter(
     problems,
   }: { readonly allowed: readonly EventType[]; readonly whose: string; readonly problems: PartProblem[] },
 ): readonly EventType[] | undefined {
-  const foreign = Array.isArray(value) ? foreignTypes(value, allowed) : [];
+  const foreign = Array.isArray(value) && value.length <= MOST_NAMED ? foreignTypes(value, allowed) : [];
   for (const { type, index } of foreign)
     problems.push({
       pointer: at.startsWith('?') ? at : pointer(at, index),

@@ -3,6 +3,8 @@ import { type PartProblem, pointer } from '../errors/problem-error.ts';
 
 /** `job.success` is meant to be `job.succeeded`: so many letters may be others. */
 const NEAR = 4;
+/** Types in a list: more than there are, and so few that to say what is wrong with each takes no time. */
+export const MOST_NAMED = 50;
 
 /**
  * Reads a list of event types.
@@ -22,6 +24,11 @@ export function readEventTypes<T extends string>(
   if (!Array.isArray(value) || value.length === 0) {
     const code = Array.isArray(value) ? 'out_of_range' : 'wrong_type';
     problems.push({ pointer: at, code, detail: `${name} must be a list of event types, at least one. ${known}` });
+    return null;
+  }
+  if (value.length > MOST_NAMED) {
+    const detail = `${name} names ${value.length} event types, more than there are. Name each once. ${known}`;
+    problems.push({ pointer: at, code: 'out_of_range', detail });
     return null;
   }
   const types: T[] = [];

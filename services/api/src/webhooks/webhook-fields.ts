@@ -10,7 +10,6 @@ const MOST_OVERLAP_HOURS = 168;
 /** Days that can be recovered. */
 const RECOVERABLE_DAYS = 30;
 const DAY_MS = 86_400_000;
-const RECOVER = 'recover must be true or false.';
 
 type Fields = Readonly<Record<string, unknown>>;
 
@@ -82,15 +81,18 @@ export function readOverlap(value: unknown, problems: PartProblem[]): number {
   return OVERLAP_HOURS;
 }
 
-/** What `recover` and `recover_since`, which counts where both are given, ask for; undefined for nothing. @param now milliseconds since 1970. */
+/**
+ * What `recover` and `recover_since`, which counts where both are given, ask for; undefined for nothing.
+ * @param now milliseconds since 1970.
+ */
 export function readRecovery(fields: Fields, now: number, problems: PartProblem[]): RecoverFrom | undefined {
   const { recover, recover_since: since, state } = fields;
   const name = since === undefined ? 'recover' : 'recover_since';
-  const refuse = (code: PartProblem['code'], detail: string): undefined => {
-    problems.push({ pointer: `/${name}`, code, detail });
-  };
   if (since === undefined && (recover === undefined || recover === false)) return undefined;
-  if (recover !== undefined && typeof recover !== 'boolean') return refuse('wrong_type', RECOVER);
+  if (recover !== undefined && typeof recover !== 'boolean') {
+    problems.push({ pointer: '/recover', code: 'wrong_type', detail: 'recover must be true or false.' });
+    return undefined;
+  }
   if (state !== 'enabled') {
     const detail = `state must be enabled where ${name} is given: nothing is sent otherwise.`;
     problems.push({ pointer: '/state', code: state === undefined ? 'required' : 'invalid_format', detail });
@@ -101,5 +103,7 @@ export function readRecovery(fields: Fields, now: number, problems: PartProblem[
   if (at !== undefined && at <= now && at >= now - RECOVERABLE_DAYS * DAY_MS) return at;
   const code = typeof since !== 'string' ? 'wrong_type' : at === undefined ? 'invalid_format' : 'out_of_range';
   const example = new Date(now - DAY_MS).toISOString();
-  return refuse(code, `recover_since must be a time of the last ${RECOVERABLE_DAYS} days, such as ${example}.`);
+  const detail = `recover_since must be a time of the last ${RECOVERABLE_DAYS} days, such as ${example}.`;
+  problems.push({ pointer: '/recover_since', code, detail });
+  return undefined;
 }

@@ -31,6 +31,11 @@ export async function readWebhookUrl(
     return undefined;
   }
   const { href } = new URL(value);
+  if (href.length > LONGEST_URL) {
+    const detail = `${form} This one has ${href.length} as it is sent, percent-encoded.`;
+    problems.push({ pointer: at, code: 'invalid_format', detail });
+    return undefined;
+  }
   const refusal = await guard(href);
   if (refusal === undefined) return href;
   problems.push({ pointer: at, code: 'webhook_url_refused', detail: `${name} is refused. ${refusal}` });
