@@ -1,11 +1,11 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { SETTINGS } from '@renderyard/shared/config';
+import { MOST_FAILING_MS } from '@renderyard/shared/webhook/delivery-store';
 import { DISABLED_REASONS, MOST_ENDPOINTS, MOST_SECRETS } from '@renderyard/shared/webhook/endpoint';
 import { EVENT_TYPES } from '@renderyard/shared/webhook/event-type';
 import { BODY_BYTES } from '@renderyard/shared/webhook/fit-body';
 import { signWebhook } from '@renderyard/shared/webhook/sign';
-import { MOST_FAILING_MS } from '@renderyard/shared/webhook/webhook-store';
 import { nextWait } from '@renderyard/worker/webhook/schedule';
 import { Webhook } from 'standardwebhooks';
 import { describe, expect, test } from 'vitest';

@@ -1,8 +1,10 @@
 import { newId } from '@renderyard/shared/ids';
 import { type AttemptRecord, deliveryId, type NewDelivery, receiverOf } from '@renderyard/shared/webhook/delivery';
+import type { TakenDelivery } from '@renderyard/shared/webhook/delivery-store';
 import type { Addressee, OutboxEvent } from '@renderyard/shared/webhook/event';
 import { type EventType, eventsField } from '@renderyard/shared/webhook/event-type';
-import { createWebhookStore, type KnownEndpoint, type TakenDelivery } from '@renderyard/shared/webhook/webhook-store';
+import type { KnownEndpoint } from '@renderyard/shared/webhook/receiver-store';
+import { createWebhookStore } from '@renderyard/shared/webhook/webhook-store';
 import { openBatchBench } from './batch-bench.ts';
 import { openBench } from './bench.ts';
 
@@ -118,12 +120,12 @@ function withWebhooks<B extends Pick<Awaited<ReturnType<typeof openBench>>, 'red
       return taken[0];
     },
     record: (
-      { delivery, lease }: Pick<TakenDelivery, 'lease'> & { readonly delivery: { readonly id: string } },
+      { delivery, lease, url }: Pick<TakenDelivery, 'lease' | 'url'> & { readonly delivery: { readonly id: string } },
       verdict: 'ok' | 'failed' | 'gone' = 'ok',
       { waitMs, attempt }: { readonly waitMs?: number | undefined; readonly attempt?: Partial<AttemptRecord> } = {
         waitMs: WAIT_MS,
       },
-    ) => store.record({ id: delivery.id, lease, attempt: { at: 1, ms: 2, ...attempt }, verdict, waitMs }),
+    ) => store.record({ id: delivery.id, lease, url, attempt: { at: 1, ms: 2, ...attempt }, verdict, waitMs }),
     /** Fails the one delivery that is due, as often as is said. */
     async failOnce(): Promise<void> {
       await bench.record(await bench.takeOne(), 'failed');

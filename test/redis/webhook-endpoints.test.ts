@@ -1,4 +1,4 @@
-import { MOST_FAILING_MS } from '@renderyard/shared/webhook/webhook-store';
+import { MOST_FAILING_MS } from '@renderyard/shared/webhook/delivery-store';
 import { describe, expect, it } from 'vitest';
 import { AT_ONCE, openWebhookBatchBench, openWebhookBench } from './webhook-bench.ts';
 
@@ -94,6 +94,22 @@ describe('an endpoint that answers that it is gone', () => {
     await bench.endpoint({ id, state: 'enabled' }, 'acme', disabledAt + 2);
     expect((await bench.takeOne()).url).toBe('https://other.example/');
     expect(await bench.redis.hgetall(`${bench.prefix}hooks:acme`)).toEqual({ [id]: ' job.failed ' });
+  });
+
+  it('at a place that it has left is asked at the new one, and stays enabled', async () => {
+    await using bench = await openWebhookBench();
+    const id = await bench.endpoint({ url: 'https://old.example/' });
+    await bench.deliver(id);
+    const one = await bench.takeOne();
+    await bench.endpoint({ id, url: 'https://new.example/' });
+    expect(await bench.record(one, 'gone', { waitMs: undefined })).toMatchObject({
+      status: 'pending',
+      disabled: undefined,
+    });
+    expect(await bench.store.receiver(id)).toMatchObject({ state: 'enabled' });
+    const next = await bench.takeOne();
+    expect([next.delivery.id, next.url]).toEqual([one.delivery.id, 'https://new.example/']);
+    expect(await bench.record(next, 'gone', { waitMs: undefined })).toMatchObject({ disabled: 'gone' });
   });
 });
 

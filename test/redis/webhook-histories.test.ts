@@ -1,4 +1,4 @@
-import { MOST_FAILING_MS, type TakenDelivery } from '@renderyard/shared/webhook/webhook-store';
+import { MOST_FAILING_MS, type TakenDelivery } from '@renderyard/shared/webhook/delivery-store';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { allKeys } from './keys.ts';

@@ -1,4 +1,4 @@
-import type { TakenDelivery } from '@renderyard/shared/webhook/webhook-store';
+import type { TakenDelivery } from '@renderyard/shared/webhook/delivery-store';
 import { expect } from 'vitest';
 import { AT_ONCE, LEASE_MS, type WebhookBench } from './webhook-bench.ts';
 

@@ -1,4 +1,4 @@
-import type { TakenDelivery } from '@renderyard/shared/webhook/webhook-store';
+import type { TakenDelivery } from '@renderyard/shared/webhook/delivery-store';
 import { describe, expect, it } from 'vitest';
 import { AT_ONCE, LEASE_MS, openWebhookBench, type WebhookBench } from './webhook-bench.ts';
 

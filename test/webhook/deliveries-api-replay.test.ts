@@ -35,8 +35,8 @@ test('an ended delivery is pending again, and is taken again with its attempts b
 test('one that waits for its next attempt is sent at once', async () => {
   await using log = await openDeliveryLog();
   const [id = ''] = await log.make({ to: OWN });
-  const { lease } = await log.takeOne();
-  await log.store.record({ id, lease, attempt: { at: 1, ms: 1 }, verdict: 'failed', waitMs: 3_600_000 });
+  const { lease, url } = await log.takeOne();
+  await log.store.record({ id, lease, url, attempt: { at: 1, ms: 1 }, verdict: 'failed', waitMs: 3_600_000 });
   expect(await log.endAll('ok')).toEqual([]);
   expect((await log.post(`/v1/deliveries/${id}/replay`, {}, ANN)).status).toBe(202);
   expect(await log.endAll('ok')).toEqual([id]);
@@ -48,10 +48,10 @@ test('one that is on its way, or has nowhere to go, is not replayed, and it is s
   await log.setEndpoints({ [webhook]: 'enabled' });
   const [id = ''] = await log.make({ to: { webhook } });
   const replay = () => log.post(`/v1/deliveries/${id}/replay`, undefined, ANN);
-  const { lease } = await log.takeOne();
+  const { lease, url } = await log.takeOne();
   expect(await replay()).toMatchObject({ status: 409, json: { code: 'delivery_sending' } });
   const attempt = { at: Date.now(), ms: 1, error: 'unreachable' } as const;
-  await log.store.record({ id, lease, attempt, verdict: 'failed', waitMs: undefined });
+  await log.store.record({ id, lease, url, attempt, verdict: 'failed', waitMs: undefined });
 
   await log.redis.zadd(
     `${log.prefix}dq:${webhook}`,

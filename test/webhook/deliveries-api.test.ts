@@ -58,7 +58,8 @@ test('a delivery is shown with its event, its receiver and its attempts', async 
     ...{ status: 'pending', sending: true, next_attempt_at: null },
   });
   const attempt = { at: at + 1000, ms: 12.4, status: 500, answer: 'oh no' };
-  await log.store.record({ id, lease: first.lease, attempt, verdict: 'failed', waitMs: 60_000 });
+  const { lease, url } = first;
+  await log.store.record({ id, lease, url, attempt, verdict: 'failed', waitMs: 60_000 });
   const waiting = (await log.get(`/v1/deliveries/${id}`, ANN)).json;
   expect(waiting).toMatchObject({
     ...{ status: 'pending', sending: false, attempt_count: 1 },

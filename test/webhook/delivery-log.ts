@@ -83,8 +83,8 @@ export async function openDeliveryLog() {
         const { taken } = await store.take({ most: 100, failingMost: 100, leaseMs: 60_000 });
         if (taken.length === 0) return ended;
         const attempted = { at: Date.now(), ms: 3, ...attempt };
-        const records = taken.map(({ delivery: { id }, lease }) =>
-          store.record({ id, lease, attempt: attempted, verdict, waitMs: undefined }),
+        const records = taken.map(({ delivery: { id }, lease, url }) =>
+          store.record({ id, lease, url, attempt: attempted, verdict, waitMs: undefined }),
         );
         await Promise.all(records);
         ended.push(...taken.map(({ delivery }) => delivery.id));

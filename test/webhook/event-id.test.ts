@@ -15,7 +15,14 @@ async function told({ redis, prefix }: Yard): Promise<OutboxEvent[]> {
 /** What a receiver is told that has missed all since a time. */
 async function missedBy(yard: Yard, receiver: string, events: string | undefined): Promise<OutboxEvent[]> {
   const { redis, prefix, states, store } = yard;
-  const task = { receiver, account: 'default', from: 0, until: Date.now() + 1000, ...(events ? { events } : {}) };
+  const task = {
+    receiver,
+    account: 'default',
+    from: 0,
+    until: Date.now() + 1000,
+    turn: 1,
+    ...(events ? { events } : {}),
+  };
   const found: OutboxEvent[] = [];
   const pages = missedEvents({ redis, prefix, states, store, files: createBatchFiles({ store }) }, task);
   for await (const { events: some } of pages) found.push(...some);

@@ -8,8 +8,5 @@ for _, id in ipairs(ids) do
   redis.call('ZREM', P .. 'dq:' .. a.receiver, id)
   set_status(id, redis.call('HGET', P .. 'dlv:' .. id, 'account'), 'failed')
 end
-if #ids < a.most then
-  redis.call('ZREM', P .. 'receivers', a.receiver)
-  redis.call('ZREM', P .. 'receivers:failing', a.receiver)
-end
+line_up(a.receiver, redis_now())
 return cjson.encode({ ended = #ids })

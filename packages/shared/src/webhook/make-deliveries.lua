@@ -19,7 +19,7 @@ for _, each in ipairs(a.deliveries or {}) do
     miss(receiver, each.at)
     full = full + 1
   else
-    redis.call('ZADD', P .. 'owed', 'NX', each.at, receiver)
+    owe(receiver, each.at)
     if not hook[2] then redis.call('HSET', P .. 'hook:' .. receiver, 'account', each.account) end
     local fields = { 'id', id, 'receiver', receiver, 'at', string.format('%.0f', each.at), 'created_at', now, 'tries', 0, 'attempts', '[]' }
     for _, name in ipairs({ 'event', 'type', 'account', 'url', 'body', 'job_id', 'batch_id' }) do

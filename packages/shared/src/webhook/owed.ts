@@ -24,23 +24,24 @@ export async function readOwed({ redis, prefix }: { readonly redis: Redis; reado
     if (account === null || account === undefined) return;
     receivers[receiver] = { account, since: Math.min(receivers[receiver]?.since ?? since, since) };
   };
-  // What is read again, and what is in the outbox, becomes deliveries: these come last, so that nothing slips through.
-  for (const receiver of await redis.smembers(`${prefix}missed`)) {
-    const [account, next] = await redis.hmget(`${prefix}hook:${receiver}`, 'account', 'catch_up');
-    for (const from of [next, await redis.hget(`${prefix}catch-up:${receiver}`, 'from')])
-      if (from !== null && from !== undefined) owe(receiver, account, Number(from));
-  }
-  const [told, [seconds = 0], outbox, waiting] = await Promise.all([
+  // What is in the outbox becomes something to read again, or deliveries, and the former the latter: read in this order,
+  // nothing slips through.
+  const [told, [seconds = 0], outbox] = await Promise.all([
     redis.get(`${prefix}told`),
     redis.time(),
     redis.xrange(`${prefix}outbox`, '-', '+', 'COUNT', MOST_EVENTS),
-    redis.zrange(`${prefix}owed`, '0', '-1', 'WITHSCORES'),
   ]);
   for (const [, fields] of outbox) {
     const event = parseEvent(fields);
     for (const to of event?.to ?? [])
       if (event !== undefined) owe(receiverOf(event.account, to), event.account, event.at);
   }
+  for (const receiver of await redis.smembers(`${prefix}missed`)) {
+    const [account, next] = await redis.hmget(`${prefix}hook:${receiver}`, 'account', 'catch_up');
+    for (const from of [next, await redis.hget(`${prefix}catch-up:${receiver}`, 'from')])
+      if (from !== null && from !== undefined) owe(receiver, account, Number(from));
+  }
+  const waiting = await redis.zrange(`${prefix}owed`, '0', '-1', 'WITHSCORES');
   for (let i = 0; i + 1 < waiting.length; i += 2) {
     const receiver = String(waiting[i]);
     owe(receiver, await redis.hget(`${prefix}hook:${receiver}`, 'account'), Number(waiting[i + 1]));

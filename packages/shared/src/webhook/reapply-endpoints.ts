@@ -2,7 +2,8 @@ import type { Logger } from '../logger.ts';
 import type { EndpointDecision } from './endpoint.ts';
 import type { EndpointDecisions } from './endpoint-decisions.ts';
 import { eventsField } from './event-type.ts';
-import type { KnownEndpoint, WebhookStore } from './webhook-store.ts';
+import type { KnownEndpoint } from './receiver-store.ts';
+import type { WebhookStore } from './webhook-store.ts';
 
 type Webhooks = Pick<WebhookStore, 'applyEndpoints'>;
 

@@ -8,10 +8,12 @@
 --   receivers, receivers:failing   who has something due and may be sent it, by when that is or was served last
 --   hook:<receiver>          hash: account, of an endpoint url, secrets (sealed), state, reason, disabled_at, undecided;
 --                            failing (its last attempt failed), failing_since, last_success_at, last_failure_at,
---                            missed_since (while it is disabled),
+--                            missed_since (while it was disabled, until that is read again),
 --                            catch_up (what has ended since then is to be read again)
---   owed                     receivers for whom something waits, by the time of the first event since nothing did
---   missed                   receivers that have something to catch up on; catch-up:<receiver>: how far they are
+--   owed                     receivers for whom something waits or is on its way, since when: no event of these is older
+--   missed                   receivers that have something to catch up on
+--   catch-up:<receiver>      hash: from, until, cursor (how far it is), turn (how often it was taken up);
+--                            catching-up:<receiver>: until its worker counts as dead
 -- Needs guard.lua.
 
 -- On their way to one receiver at a time; to one whose last attempt failed it is one, as a trial.
@@ -39,6 +41,9 @@ local function line_up(receiver, now)
   end
 end
 
+-- What waits for it tells of nothing that is older than this. Of what comes late, or is sent again, that may be long ago.
+local function owe(receiver, at) redis.call('ZADD', P .. 'owed', 'LT', at, receiver) end
+
 -- What has ended since a time is to be read again for a receiver; see services/worker/src/webhook/catch-up.ts.
 local function catch_up(receiver, since)
   local known = tonumber(redis.call('HGET', P .. 'hook:' .. receiver, 'catch_up') or nil)
@@ -56,6 +61,12 @@ local function miss(receiver, at)
   if not state[2] or at < tonumber(state[2]) then redis.call('HSET', hook, 'missed_since', string.format('%.0f', at)) end
 end
 
+-- Of jobs' and batches' own webhooks nothing is kept beside their deliveries, and what they have to catch up on.
+local function forget_idle(receiver)
+  if string.sub(receiver, 1, 4) ~= 'url_' or redis.call('ZCARD', P .. 'dlvs:to:' .. receiver) > 0 then return end
+  if redis.call('SISMEMBER', P .. 'missed', receiver) == 0 then redis.call('DEL', P .. 'hook:' .. receiver) end
+end
+
 local function forget_delivery(id)
   local was = redis.call('HMGET', P .. 'dlv:' .. id, 'account', 'status', 'receiver')
   redis.call('ZREM', P .. 'deliveries', id)
@@ -68,11 +79,7 @@ local function forget_delivery(id)
   redis.call('ZREM', P .. 'dq:' .. receiver, id)
   redis.call('ZREM', P .. 'leases', id)
   redis.call('SREM', P .. 'sending:' .. receiver, id)
-  -- Of jobs' and batches' own webhooks nothing else is kept.
-  if string.sub(receiver, 1, 4) == 'url_' and redis.call('ZCARD', P .. 'dlvs:to:' .. receiver) == 0 then
-    redis.call('DEL', P .. 'hook:' .. receiver, P .. 'catch-up:' .. receiver)
-    redis.call('SREM', P .. 'missed', receiver)
-  end
+  forget_idle(receiver)
 end
 
 -- status  'pending' | 'succeeded' | 'failed'

@@ -1,6 +1,6 @@
 -- Ends an attempt: the delivery has arrived, or waits for the next, or has failed.
--- a: generation, id, lease, attempt = {at, ms, status?, error?, answer?}, verdict = 'ok' | 'failed' | 'gone',
---    wait_ms? (until the next attempt; left out after the last), failing_ms (so long an endpoint may fail)
+-- a: generation, id, lease, url (where it was sent), attempt = {at, ms, status?, error?, answer?},
+--    verdict = 'ok' | 'failed' | 'gone', wait_ms? (until the next attempt; left out after the last), failing_ms (so long an endpoint may fail)
 -- Returns {status, late = true if the delivery was another's by then, disabled? = the reason}
 -- include ../redis/guard.lua
 -- include receivers.lua
@@ -31,8 +31,11 @@ if not is_endpoint then redis.call('HSETNX', hook, 'account', account) end
 if is_endpoint and redis.call('EXISTS', hook) == 0 then
   -- It was deleted meanwhile.
   set_status(a.id, account, a.verdict == 'ok' and 'succeeded' or 'failed')
+  line_up(receiver, now)
   return cjson.encode({ status = redis.call('HGET', key, 'status') or 'gone' })
 end
+-- What was asked is gone, and the endpoint is elsewhere by now: it is asked there.
+if a.verdict == 'gone' and is_endpoint and redis.call('HGET', hook, 'url') ~= a.url then a.verdict, a.wait_ms = 'failed', 0 end
 
 local function disable(reason)
   if redis.call('HGET', hook, 'state') ~= 'enabled' then return nil end

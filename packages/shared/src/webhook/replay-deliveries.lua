@@ -6,7 +6,7 @@
 local now = redis_now()
 local replayed = {}
 for _, id in ipairs(a.ids) do
-  local was = redis.call('HMGET', P .. 'dlv:' .. id, 'account', 'receiver', 'lease', 'batch_id')
+  local was = redis.call('HMGET', P .. 'dlv:' .. id, 'account', 'receiver', 'lease', 'batch_id', 'at')
   local receiver = was[2]
   if was[1] == a.account and not was[3] then
     local state = redis.call('HGET', P .. 'hook:' .. receiver, 'state')
@@ -17,6 +17,7 @@ for _, id in ipairs(a.ids) do
       if was[4] and not is_endpoint then redis.call('HDEL', P .. 'batch:' .. was[4], 'webhook_gone') end
       set_status(id, a.account, 'pending')
       redis.call('HSET', P .. 'dlv:' .. id, 'tries', 0)
+      owe(receiver, was[5])
       wait_until(id, receiver, now)
       line_up(receiver, now)
       replayed[#replayed + 1] = id

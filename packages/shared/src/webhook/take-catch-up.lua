@@ -1,7 +1,7 @@
 -- Gives a worker a receiver that has something to catch up on, for a time, and where it is. What is missed from here on
 -- is another matter, and another round.
 -- a: generation, lease_ms
--- Returns {task = {receiver, account, from, until, cursor?, events? = what an endpoint hears}} or nothing
+-- Returns {task = {receiver, account, from, until, turn, cursor?, events? = what an endpoint hears}} or nothing
 -- include ../redis/guard.lua
 -- include receivers.lua
 
@@ -25,11 +25,13 @@ for _, receiver in ipairs(redis.call('SMEMBERS', P .. 'missed')) do
     if known[1] then
       return cjson.encode({ task = {
         receiver = receiver, account = account, from = tonumber(known[1]), ['until'] = tonumber(known[2]),
-        cursor = known[3] or nil, events = is_endpoint and redis.call('HGET', P .. 'hooks:' .. account, receiver) or nil,
+        turn = redis.call('HINCRBY', round, 'turn', 1), cursor = known[3] or nil,
+        events = is_endpoint and redis.call('HGET', P .. 'hooks:' .. account, receiver) or nil,
       } })
     end
     redis.call('SREM', P .. 'missed', receiver)
     redis.call('DEL', P .. 'catching-up:' .. receiver)
+    forget_idle(receiver)
   end
 end
 return cjson.encode({})

@@ -1,5 +1,6 @@
 import { type DisabledReason, type Endpoint, withOwnDisablings } from '@renderyard/shared/webhook/endpoint';
-import type { ReceiverState, WebhookStore } from '@renderyard/shared/webhook/webhook-store';
+import type { ReceiverState } from '@renderyard/shared/webhook/receiver-store';
+import type { WebhookStore } from '@renderyard/shared/webhook/webhook-store';
 
 /** An endpoint, and how it goes with it. */
 export interface FoundEndpoint {

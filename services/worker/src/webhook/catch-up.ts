@@ -43,6 +43,9 @@ export async function catchUp(deps: CatchUpDependencies, signal: AbortSignal): P
   try {
     for await (const { events, cursor } of missedEvents(deps, task)) {
       for (let from = 0; from < events.length; from += AT_ONCE) {
+        // A page may hold thousands of rows. What is made of it already is found the next time.
+        if ((await webhooks.keepCatchUp(task, reached, signal.aborted ? undefined : LEASE_MS)) === 'lost') return true;
+        if (signal.aborted) return true;
         const some = events.slice(from, from + AT_ONCE).map(async (event) => {
           const body = await deps.compose(event);
           made += (await webhooks.make(deliveriesOf(event, body))).made;
@@ -51,16 +54,17 @@ export async function catchUp(deps: CatchUpDependencies, signal: AbortSignal): P
       }
       if (events.length > 0) deps.onMade();
       reached = cursor;
-      const room = await webhooks.keepCatchUp(receiver, cursor, LEASE_MS);
-      if (room && !signal.aborted) continue;
-      await webhooks.keepCatchUp(receiver, cursor, undefined);
+      const found = await webhooks.keepCatchUp(task, cursor, LEASE_MS);
+      if (found === 'lost') return true;
+      if (found === 'room' && !signal.aborted) continue;
+      await webhooks.keepCatchUp(task, cursor, undefined);
       return true;
     }
   } catch (error) {
-    await webhooks.keepCatchUp(receiver, reached, AGAIN_MS).catch(() => undefined);
+    await webhooks.keepCatchUp(task, reached, AGAIN_MS).catch(() => undefined);
     throw error;
   }
-  await webhooks.keepCatchUp(receiver, undefined, undefined);
+  await webhooks.keepCatchUp(task, undefined, undefined);
   logger.info({ receiver, account, deliveries: made }, 'a webhook has caught up');
   return true;
 }

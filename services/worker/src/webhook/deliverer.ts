@@ -1,8 +1,9 @@
 import type { Clock } from '@renderyard/shared/clock';
 import type { Logger } from '@renderyard/shared/logger';
 import type { AttemptRecord } from '@renderyard/shared/webhook/delivery';
+import type { TakenDelivery } from '@renderyard/shared/webhook/delivery-store';
 import { signWebhook } from '@renderyard/shared/webhook/sign';
-import type { TakenDelivery, WebhookStore } from '@renderyard/shared/webhook/webhook-store';
+import type { WebhookStore } from '@renderyard/shared/webhook/webhook-store';
 import { nextWait, verdictOf } from './schedule.ts';
 import type { SecretsOf } from './secrets-of.ts';
 import type { Sender } from './send.ts';
@@ -99,7 +100,14 @@ export function createDeliverer(deps: DelivererDependencies) {
     if (brokenOff) return;
     const verdict = verdictOf(told);
     const waitMs = verdict === 'failed' ? nextWait(deps.scheduleS, tries + 1, retryAfterMs) : undefined;
-    const { disabled } = await webhooks.record({ id, lease: taken.lease, attempt: told, verdict, waitMs });
+    const { disabled } = await webhooks.record({
+      id,
+      lease: taken.lease,
+      url: taken.url,
+      attempt: told,
+      verdict,
+      waitMs,
+    });
     if (disabled !== undefined) {
       logger.warn(
         { webhook: receiver, account, reason: disabled },

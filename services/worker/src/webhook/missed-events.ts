@@ -16,11 +16,11 @@ import { laterResult, rowStatus } from '@renderyard/shared/batch/row-status';
 import { readStoredBatch } from '@renderyard/shared/batch/stored-batch';
 import type { Redis } from '@renderyard/shared/redis/connect';
 import type { Store } from '@renderyard/shared/store/store';
+import type { CatchUp } from '@renderyard/shared/webhook/catch-up-store';
 import { receiverOf } from '@renderyard/shared/webhook/delivery';
 import type { Addressee, OutboxEvent } from '@renderyard/shared/webhook/event';
 import { eventId } from '@renderyard/shared/webhook/event-id';
 import { type EventType, JOB_EVENT_TYPES, parseEventsField } from '@renderyard/shared/webhook/event-type';
-import type { CatchUp } from '@renderyard/shared/webhook/webhook-store';
 
 export interface MissedDependencies {
   readonly redis: Redis;

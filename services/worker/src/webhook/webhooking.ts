@@ -102,7 +102,8 @@ export function createWebhooking(deps: WebhookingDependencies) {
   }
 
   async function missed(): Promise<void> {
-    await catchUp({ ...deps, webhooks, compose: composer.compose, onMade: deliverer.wake }, stopped.signal);
+    const one = { ...deps, webhooks, compose: composer.compose, onMade: deliverer.wake };
+    while (!stopped.signal.aborted && (await catchUp(one, stopped.signal)));
   }
 
   async function loop(step: () => Promise<void>): Promise<void> {
