@@ -85,7 +85,7 @@ const MOST_PARAM = 2_800;
 export interface AppDeps {
   readonly config: Config;
   readonly redis: Redis;
-  /** Where it listens: no webhook is sent there. */
+  /** Where it listens: for a connection of its own to what happens, and so that no webhook is sent there. */
   readonly redisUrl: string;
   readonly jobs: JobStore;
   readonly ledger: Ledger;
