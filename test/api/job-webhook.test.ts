@@ -69,6 +69,7 @@ test.each([
   ['a misspelt type', ['job.suceeded'], '/webhook_events_filter/0 unknown_event_type', 'Did you mean job.succeeded?'],
   ['a type of batches', ['job.failed', 'batch.completed'], '/webhook_events_filter/1 unknown_event_type', 'of a job'],
   ['a type of the books', ['credits.low'], '/webhook_events_filter/0 unknown_event_type', 'of a job'],
+  ['an endless list', Array(51).fill('credits.low'), '/webhook_events_filter out_of_range', 'names 51 event types'],
 ])('%s is refused as the filter of a job', async (_name, webhook_events_filter, problem, words) => {
   const api = shared();
   const { status, json } = await api.post('/v1/jobs', { input, webhook: RECEIVER, webhook_events_filter });
