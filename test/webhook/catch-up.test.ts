@@ -1,20 +1,11 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { deliveryId } from '@renderyard/shared/webhook/delivery';
 import { expect, test } from 'vitest';
 import { type HttpReceiver, openHttpReceiver, type Received, verified } from './http-receiver.ts';
 import { openTellingYard, type Yard } from './telling.ts';
 
-const QUIET_MS = 2500;
 const FILTER = 'job.succeeded,job.failed,batch.completed,batch.canceled,batch.paused';
 const typesOf = (received: readonly Received[]) => received.map(({ json }) => String(json.type)).sort();
 const about = ({ id, json }: Received) => `${json.type} ${json.data.id ?? json.data.cause} ${id}`;
-
-/** Has no endpoint's receiver waiting for anything that is to be read again. */
-async function untilCaughtUp(yard: Yard): Promise<void> {
-  const { redis, prefix } = yard;
-  await yard.until('all have caught up', async () => (await redis.scard(`${prefix}missed`)) === 0);
-  await yard.until('the outbox is empty', async () => (await redis.xlen(`${prefix}outbox`)) === 0);
-}
 
 /** Work of every kind that has an end. */
 async function everything(yard: Yard): Promise<void> {
@@ -65,15 +56,14 @@ test('an endpoint that was disabled hears what it has missed, under the ids that
   await everything(yard);
   const finished = () => typesOf(steady.received).filter((type) => type.startsWith('batch.c')).length >= 4;
   await yard.until('the other has heard', finished);
-  await sleep(1000);
+  await yard.untilQuiet();
   expect(away.received).toHaveLength(1);
   expect((await yard.get(`/v1/webhooks/${id}`)).json.missed_since).not.toBeNull();
 
   await yard.change(id, { state: 'enabled', recover_since: new Date(since).toISOString() });
   const missed = steady.received.filter(({ json }) => json.data.id !== before);
   await yard.until('it has caught up', () => away.received.length > recoverable(missed).length);
-  await untilCaughtUp(yard);
-  await sleep(QUIET_MS);
+  await yard.untilQuiet();
   expect(away.received.map(about).sort()).toEqual([...recoverable(missed), about(away.received[0] as Received)].sort());
   expect(new Set(typesOf(away.received))).toEqual(
     new Set([...['job.succeeded', 'job.failed', 'job.canceled', 'batch.completed', 'batch.canceled', 'batch.paused']]),
@@ -93,8 +83,7 @@ test('an endpoint that was disabled hears what it has missed, under the ids that
   const heard = [steady.received.length, away.received.length];
   for (const { id: each } of (await yard.get('/v1/webhooks')).json.data)
     await yard.webhooks.requestCatchUp(each, 'default', since - 5000);
-  await untilCaughtUp(yard);
-  await sleep(QUIET_MS);
+  await yard.untilQuiet();
   expect([steady.received.length, away.received.length]).toEqual(heard);
 }, 90_000);
 
@@ -165,7 +154,9 @@ test('what finds no place beside 10,000 that wait is told once half of them have
   const batch = await yard.upload(['three'], { webhook_events_filter: 'job.succeeded,batch.completed' });
   for (const each of [...jobs, batch]) await yard.ended(each);
   await yard.until('the other has heard', () => steady.received.length === 4);
-  await sleep(QUIET_MS);
+  await yard.until('the outbox is empty', async () => (await yard.redis.xlen(`${yard.prefix}outbox`)) === 0);
+  // Nobody is given it to read, and what waits for it is not due within the test.
+  expect(await yard.webhooks.takeCatchUp(1)).toBeUndefined();
   expect(receiver.received).toEqual([]);
   expect((await yard.get(`/v1/webhooks/${id}`)).json).toMatchObject({
     waiting: 10_000,
@@ -173,11 +164,11 @@ test('what finds no place beside 10,000 that wait is told once half of them have
   });
 
   await drain(yard, id, 6000);
-  await sleep(QUIET_MS);
+  expect(await yard.webhooks.takeCatchUp(1)).toBeUndefined();
   expect(receiver.received).toEqual([]);
   await drain(yard, id, 4000);
   await yard.until('it has heard', () => receiver.received.length === 4);
-  await untilCaughtUp(yard);
+  await yard.untilQuiet(id);
   expect(receiver.received.map(about).sort()).toEqual(steady.received.map(about).sort());
   expect((await yard.get(`/v1/webhooks/${id}`)).json.missed_since).toBeNull();
 }, 60_000);
@@ -209,8 +200,7 @@ test('it goes on from where a worker died, and two workers do not do it twice', 
 
   await Promise.all([yard.addWorker(), yard.addWorker()]);
   await yard.until('it has heard of the rest', () => receiver.received.length >= 20);
-  await untilCaughtUp(yard);
-  await sleep(QUIET_MS);
+  await yard.untilQuiet();
   expect(receiver.received).toHaveLength(20);
   const heard = receiver.received.map(({ json }) => json.data.id);
   const rest = ended.filter((_, i) => i >= 20 && i % 2 === 0);
@@ -228,6 +218,6 @@ test('the record says what is missing until all of it was found', async () => {
   expect((await yard.get(`/v1/webhooks/${id}`)).json.missed_since).toBe(new Date(1_795_000_000_000).toISOString());
   await redis.sadd(`${prefix}missed`, id);
   await redis.del(`${prefix}catching-up:${id}`);
-  await untilCaughtUp(yard);
+  await yard.untilQuiet();
   expect((await yard.get(`/v1/webhooks/${id}`)).json.missed_since).toBeNull();
 });

@@ -1,11 +1,8 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { sealSecret } from '@renderyard/shared/webhook/sealed-secret';
 import { expect, test } from 'vitest';
 import { openHttpReceiver, type Received, verified } from './http-receiver.ts';
 import { openTellingYard } from './telling.ts';
 
-/** Longer than the looks that could send something a second time. */
-const QUIET_MS = 1500;
 const ids = (received: readonly { readonly id: string }[]) => received.map(({ id }) => id);
 const types = (received: readonly { readonly json: { readonly type: string } }[]) =>
   received.map(({ json }) => json.type).sort();
@@ -26,7 +23,7 @@ test('a job tells its own webhook and every endpoint that hears its type, once e
 
   const job = await yard.render('a fox', { webhook: own.url, metadata: { order: '7' } });
   await yard.until('both have heard', () => own.received.length > 0 && all.received.length > 0);
-  await sleep(QUIET_MS);
+  await yard.untilQuiet();
 
   const shown = (await yard.get(`/v1/jobs/${job}`)).json;
   expect(shown).toMatchObject({ status: 'succeeded', metadata: { order: '7' } });
@@ -76,7 +73,7 @@ test('a batch tells how far it is and that it has completed, with counts and lin
   await yard.redis.hset(`${yard.prefix}batch:${batch}`, 'created_at', Date.now() - 60_000);
   const shown = await yard.ended(batch);
   await yard.until('it was told', () => [own, all].every((each) => types(each.received).includes('batch.completed')));
-  await sleep(QUIET_MS);
+  await yard.untilQuiet();
 
   expect(types(own.received)).toEqual(['batch.completed', 'batch.progress']);
   expect(ids(own.received).sort()).toEqual(ids(all.received).sort());
@@ -107,7 +104,7 @@ test('rows tell of themselves where their batch asks for it by name, to its webh
   const silent = await yard.upload(['four']);
   await Promise.all([yard.ended(batch), yard.ended(silent)]);
   await yard.until('all was told', () => own.received.length >= 4 && all.received.length >= 5);
-  await sleep(QUIET_MS);
+  await yard.untilQuiet();
 
   expect(types(own.received)).toEqual(['batch.completed', 'job.succeeded', 'job.succeeded', 'job.succeeded']);
   expect(types(all.received)).toEqual([

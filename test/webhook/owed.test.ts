@@ -1,6 +1,5 @@
 import { utimes } from 'node:fs/promises';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { manifestKey, openKey } from '@renderyard/shared/batch/batch-layout';
 import type { OutboxEvent } from '@renderyard/shared/webhook/event';
 import { createOwedNotes, type OwedNote, restoreOwed } from '@renderyard/shared/webhook/owed-note';
@@ -53,7 +52,7 @@ test('Redis emptied while deliveries wait: those of a batch and its rows arrive 
     const [a = 0, b = 0] = tried;
     return own.received.length >= a + 4 && all.received.length >= b + 4;
   });
-  await sleep(2500);
+  await yard.untilQuiet();
   const [a = 0, b = 0] = tried;
   for (const arrived of [own.received.slice(a), all.received.slice(b)]) {
     expect(arrived).toHaveLength(4);
@@ -103,8 +102,7 @@ test('an endpoint that was made after the last note hears of nothing from before
   await untilRebuilt(yard, was);
   const after = await yard.upload(['two']);
   await yard.until('it has heard', () => late.received.length > 0);
-  await yard.until('nothing is left to read', async () => (await yard.redis.scard(`${yard.prefix}missed`)) === 0);
-  await sleep(1500);
+  await yard.untilQuiet();
   expect(late.received.map(({ json }) => `${json.type} ${json.data.id}`)).toEqual([`batch.completed ${after}`]);
 }, 60_000);
 

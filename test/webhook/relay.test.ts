@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { createBatchFiles } from '@renderyard/shared/batch/batch-files';
 import { rowJobId } from '@renderyard/shared/batch/row';
 import { systemClock } from '@renderyard/shared/clock';
@@ -48,8 +47,7 @@ test('events that a worker read before it died are taken over and told once, by 
 
   await Promise.all([yard.addWorker(), yard.addWorker()]);
   await yard.until('it was told', () => receiver.received.length > 0);
-  // Longer than either takes to look for what is stranded.
-  await sleep(6000);
+  await yard.untilQuiet();
   expect(receiver.received.map((one) => verified(secret, one))).toMatchObject([
     { type: 'job.canceled', data: { id: job, status: 'canceled' } },
   ]);
@@ -72,7 +70,7 @@ test('two workers relay a hundred events without a double, and each event is gon
   expect(await yard.redis.xlen(`${yard.prefix}outbox`)).toBe(100);
   await Promise.all([yard.addWorker(), yard.addWorker()]);
   await yard.until('all was told', () => receiver.ids.size === 100 && own.ids.size === 100);
-  await sleep(1000);
+  await yard.untilQuiet();
   expect([receiver.received.length, own.received.length]).toEqual([100, 100]);
   expect(receiver.received.map((one) => verified(secret, one).data.id).sort()).toEqual(jobs.sort());
   expect(await yard.redis.xlen(`${yard.prefix}outbox`)).toBe(0);
@@ -184,7 +182,7 @@ test('a relay that is stopped leaves what it has read to others', async () => {
   const relay = createRelay({
     ...{ redis: yard.redis, prefix: yard.prefix, worker: 'wrk_1', webhooks: yard.webhooks, firstWaitMs: 0 },
     ...{
-      clock: { now: Date.now, sleep: (ms: number) => sleep(ms) } as never,
+      clock: systemClock,
       logger: { warn: () => undefined } as never,
     },
     onMade: () => undefined,

@@ -113,6 +113,14 @@ export async function openTellingYard({
         await systemClock.sleep(20);
       }
     },
+    /**
+     * Waits until nothing is left that could still come, provided that nothing more happens: all events have become
+     * deliveries, nobody has anything to catch up on, and all deliveries have ended.
+     * @param parked a receiver whose deliveries wait for longer than the test
+     */
+    async untilQuiet(parked?: string) {
+      await yard.until('nothing is left that could come', async () => (await leftToTell(yard, parked)) === 0);
+    },
     /** Registers an endpoint; @returns its id and its secret. */
     async endpoint(url: string, events: readonly EventType[] | null = null) {
       const { status, json } = await api.post('/v1/webhooks', { url, events });
@@ -172,4 +180,23 @@ export async function openTellingYard({
   };
   for (let i = 0; i < workers; i++) await yard.addWorker();
   return yard;
+}
+
+/** Counted in one step, as each of these becomes the next, or another, in one step. */
+async function leftToTell({ redis, prefix }: Pick<Yard, 'redis' | 'prefix'>, parked = ''): Promise<number> {
+  const outbox = `${prefix}outbox`;
+  const counts = await redis
+    .multi()
+    .xlen(outbox)
+    .scard(`${prefix}missed`)
+    .zcard(`${prefix}owed`)
+    .zcard(`${prefix}leases`)
+    .zcard(`${prefix}dlvs:default:pending`)
+    .zscore(`${prefix}owed`, parked)
+    .exec();
+  const [events = 0, missed = 0, owed = 0, leases = 0, pending = 0, isParked] = (counts ?? []).map(([error, value]) => {
+    if (error !== null) throw error;
+    return value === null ? undefined : Number(value);
+  });
+  return events + missed + leases + (isParked === undefined ? owed + pending : owed - 1);
 }
