@@ -125,6 +125,39 @@ test('an event of a row that cannot be composed while the store is away waits fo
   expect(JSON.parse(made?.body ?? '')).toMatchObject({ type: 'job.succeeded', data: { input: { prompt: 'one' } } });
 }, 60_000);
 
+test('events that cannot be told, again and again, hold up neither those that a worker read before it died nor new ones', async () => {
+  await using yard = await openTellingYard({ workers: 0 });
+  const { redis, prefix } = yard;
+  const outbox = `${prefix}outbox`;
+  const credits = { from: 'open', to: 'low', cause: 'below_low', balance: '1', floor: '' };
+  const tell = (id: string) => {
+    const event: OutboxEvent = { id, type: 'credits.low', account: 'default', at: Date.now(), to: [], credits };
+    return redis.xadd(outbox, '*', 'event', JSON.stringify(event));
+  };
+  // More than are read at once.
+  for (let i = 0; i < 120; i++) await tell(`evt_bad${i}`);
+  const good = await tell('evt_good');
+  expect(await readAndDie(yard)).toBe(100);
+  expect(await readAndDie(yard)).toBe(21);
+  // As if that were a while ago.
+  for (const [id] of await redis.xrange(outbox, '-', '+'))
+    await redis.xclaim(outbox, 'relay', 'wrk_dead', 0, id, 'IDLE', 60_000);
+  const relay = createRelay({
+    ...{ redis, prefix, worker: 'wrk_1', webhooks: yard.webhooks, firstWaitMs: 0, clock: systemClock },
+    logger: createLogger({ service: 'test', level: 'fatal' }),
+    onMade: () => undefined,
+    onError: (error) => Promise.reject(error),
+    compose: ({ id }) => (id.includes('bad') ? Promise.reject(new Error('It is damaged.')) : Promise.resolve('{}')),
+  });
+  relay.start();
+  const isGone = async (id: string | null) => (await redis.xrange(outbox, id ?? '', id ?? '')).length === 0;
+  await yard.until('the good one was told', () => isGone(good));
+  const fresh = await tell('evt_new');
+  await yard.until('the new one was told', () => isGone(fresh));
+  await relay.stop();
+  expect(await redis.xlen(outbox)).toBe(120);
+}, 60_000);
+
 test('an outbox that an emptied Redis has lost is made anew, and what is told then is relayed', async () => {
   await using yard = await openTellingYard();
   await using receiver = await openHttpReceiver();

@@ -3,7 +3,8 @@ import type { Logger } from '@renderyard/shared/logger';
 import type { OutboxEvent } from '@renderyard/shared/webhook/event';
 import type { WebhookStore } from '@renderyard/shared/webhook/webhook-store';
 import { deliveriesOf } from './deliveries-of.ts';
-import { type MissedDependencies, missedEvents } from './missed-events.ts';
+import { missedEvents } from './missed-events.ts';
+import type { MissedDependencies } from './missed-page.ts';
 
 /** Whoever reads missed events for a receiver says so again with each page. */
 const LEASE_MS = 60_000;

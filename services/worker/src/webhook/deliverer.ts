@@ -67,7 +67,7 @@ export function createDeliverer(deps: DelivererDependencies) {
     const headers = signWebhook({ id: delivery.event, atMs: at, body: delivery.body, secrets: known });
     const { status, error, durationMs, answer, retryAfterMs, cause } = await deps.sender.send({
       url,
-      headers: { ...headers },
+      headers,
       body: delivery.body,
     });
     logger.debug(

@@ -13,6 +13,8 @@ const GROUP = 'relay';
 /** Events read at once, and how long a read waits for the first, in milliseconds. */
 const MOST_EVENTS = 50;
 const BLOCK_MS = 2000;
+/** The place before all events. */
+const FIRST = '0-0';
 /** Events that a relay has read and not finished for so long, in milliseconds, are taken over by whoever looks. */
 const STRANDED_MS = 5000;
 /** Names of relays that have nothing to do and were not heard of for so long, in milliseconds, are forgotten. */
@@ -54,6 +56,7 @@ export function createRelay(deps: RelayDependencies) {
   reader.on('error', () => undefined);
   let running: Promise<void> | undefined;
   let lookedAt = 0;
+  let lookFrom = FIRST;
 
   async function makeGroup(): Promise<void> {
     await reader.xgroup('CREATE', outbox, GROUP, '0', 'MKSTREAM').catch((error: unknown) => {
@@ -95,13 +98,16 @@ export function createRelay(deps: RelayDependencies) {
   /** Events that a relay read and did not finish: its process died, or the store was away. */
   async function takeStranded(): Promise<readonly Entry[]> {
     const now = deps.clock.now();
-    if (now - lookedAt < STRANDED_MS) return [];
-    lookedAt = now;
-    const [, entries] = (await redis.xautoclaim(outbox, GROUP, worker, STRANDED_MS, '0', 'COUNT', MOST_EVENTS)) as [
-      string,
-      readonly (Entry | null)[],
-    ];
-    await forgetGone();
+    if (lookFrom === FIRST && now - lookedAt < STRANDED_MS) return [];
+    // A look goes through all of them, a few at a time, so that some which fail again and again hold up no others.
+    if (lookFrom === FIRST) {
+      lookedAt = now;
+      await forgetGone();
+    }
+    const [next, entries] = (await redis.xautoclaim(
+      ...([outbox, GROUP, worker, STRANDED_MS, lookFrom, 'COUNT', MOST_EVENTS] as const),
+    )) as [string, readonly (Entry | null)[]];
+    lookFrom = next;
     return entries.filter((entry) => entry !== null);
   }
 
@@ -115,22 +121,17 @@ export function createRelay(deps: RelayDependencies) {
     }
   }
 
-  async function read(): Promise<readonly Entry[]> {
-    const stranded = await takeStranded();
-    if (stranded.length > 0) return stranded;
+  async function readNew(blockMs: number): Promise<readonly Entry[]> {
     const found = (await reader.xreadgroup(
-      'GROUP',
-      GROUP,
-      worker,
-      'COUNT',
-      MOST_EVENTS,
-      'BLOCK',
-      BLOCK_MS,
-      'STREAMS',
-      outbox,
-      '>',
+      ...(['GROUP', GROUP, worker, 'COUNT', MOST_EVENTS, 'BLOCK', blockMs, 'STREAMS', outbox, '>'] as const),
     )) as readonly (readonly [string, readonly Entry[]])[] | null;
     return found?.[0]?.[1] ?? [];
+  }
+
+  async function read(): Promise<readonly Entry[]> {
+    const stranded = await takeStranded();
+    // 0 would be forever.
+    return [...stranded, ...(await readNew(stranded.length > 0 || lookFrom !== FIRST ? 1 : BLOCK_MS))];
   }
 
   async function loop(): Promise<void> {

@@ -1,4 +1,5 @@
 import type { Clock } from '@renderyard/shared/clock';
+import type { AttemptError } from '@renderyard/shared/webhook/delivery';
 import type { WebhookHeaders } from '@renderyard/shared/webhook/sign';
 import { type Dispatcher, request } from 'undici';
 import { AddressRefusedError, LookupTimeoutError, TlsFailedError } from './connect-errors.ts';
@@ -6,12 +7,12 @@ import { readAnswer } from './read-answer.ts';
 import { readRetryAfter } from './retry-after.ts';
 
 /** Why there is no status. `unreachable` does not tell what is there, or that it was refused; the log does. */
-export type AttemptError = 'unreachable' | 'timeout' | 'tls_failed' | 'bad_answer';
+type SendError = Exclude<AttemptError, 'secret_unreadable'>;
 
 /** How an attempt went: it has a status, or an error. */
 export interface Attempt {
   readonly status?: number;
-  readonly error?: AttemptError;
+  readonly error?: SendError;
   readonly durationMs: number;
   /** The beginning of the answer, at most 500 characters, cleaned. */
   readonly answer: string;
@@ -87,7 +88,7 @@ export function createSender({
   };
 }
 
-function classify(error: unknown): AttemptError {
+function classify(error: unknown): SendError {
   if (error instanceof AddressRefusedError) return 'unreachable';
   if (error instanceof TlsFailedError) return 'tls_failed';
   if (error instanceof LookupTimeoutError) return 'timeout';
