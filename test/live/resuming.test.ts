@@ -79,7 +79,7 @@ describe('a client whose connection breaks', () => {
     for (let i = 0; i < 300; i++) ids.push(await tell(api, job));
     await client.until(() => written(client.events).length >= ids.length);
     expect(written(client.events)).toEqual(ids);
-  });
+  }, 120_000);
 
   test('is shown anew when what it has not heard is not kept any more', async () => {
     await using api = await openApi();
