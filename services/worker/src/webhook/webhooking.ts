@@ -89,16 +89,20 @@ export function createWebhooking(deps: WebhookingDependencies) {
     onError,
   });
 
-  async function tick(): Promise<void> {
-    if (hasDisabled || (await ledger.takeTurn('disabled-webhooks', worker, 5 * TICK_MS))) {
-      await keepDisabled({ webhooks, decisions, clock });
-      hasDisabled = false;
-    }
+  async function noteDisabled(): Promise<void> {
+    if (!hasDisabled && !(await ledger.takeTurn('disabled-webhooks', worker, 5 * TICK_MS))) return;
+    await keepDisabled({ webhooks, decisions, clock });
+    hasDisabled = false;
+  }
+
+  async function noteOwed(): Promise<void> {
     if (await ledger.takeTurn('owed-webhooks', worker, NOTES_MS)) await deps.noteOwed();
-    if (await ledger.takeTurn('deliveries', worker, SWEEP_MS)) {
-      const before = clock.now() - config.RETENTION_HOURS * 3_600_000;
-      while ((await webhooks.sweep(before)) > 0 && !stopped.signal.aborted);
-    }
+  }
+
+  async function sweep(): Promise<void> {
+    if (!(await ledger.takeTurn('deliveries', worker, SWEEP_MS))) return;
+    const before = clock.now() - config.RETENTION_HOURS * 3_600_000;
+    while ((await webhooks.sweep(before)) > 0 && !stopped.signal.aborted);
   }
 
   async function missed(): Promise<void> {
@@ -117,7 +121,8 @@ export function createWebhooking(deps: WebhookingDependencies) {
     start() {
       relay.start();
       deliverer.start();
-      running = Promise.all([loop(tick), loop(missed)]);
+      // Each by itself: one that waits for the store, or fails, keeps none of the others.
+      running = Promise.all([noteDisabled, noteOwed, sweep, missed].map(loop));
     },
     /** Begins nothing new; resolves when no delivery is on its way. */
     async quiet(): Promise<void> {
