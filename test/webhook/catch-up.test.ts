@@ -208,6 +208,14 @@ test('it goes on from where a worker died, and two workers do not do it twice', 
   expect(jobs).toEqual(expect.arrayContaining(heard));
 }, 60_000);
 
+test('many who have something to catch up on do not wait a second for each other', async () => {
+  await using yard = await openTellingYard({ workers: 0 });
+  for (let i = 0; i < 40; i++) await yard.webhooks.requestCatchUp(`url_${i}`, 'default', Date.now());
+  await yard.addWorker();
+  // A worker looks about once a second.
+  await yard.until('all have caught up', async () => (await yard.redis.scard(`${yard.prefix}missed`)) === 0, 15_000);
+}, 60_000);
+
 test('the record says what is missing until all of it was found', async () => {
   await using yard = await openTellingYard();
   await using away = await openHttpReceiver();
