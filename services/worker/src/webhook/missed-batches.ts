@@ -35,21 +35,31 @@ export async function* missedBatches(
     if (id !== undefined) ids.push(id);
   }
   for (const id of ids) {
-    const found = await find(deps, id);
-    if (found !== undefined && mayHaveMissed(found.state, task))
-      yield* missedOfBatch(deps, task, found, id === done ? Number(parts) : 0);
+    const found = await find(deps, task, id);
+    if (found !== undefined) yield* missedOfBatch(deps, task, found, id === done ? Number(parts) : 0);
     yield { events: [], cursor: `batches ${id}` };
   }
 }
 
-async function find({ files, states, store }: MissedDependencies, id: string): Promise<FoundBatch | undefined> {
+/** A batch that may have told something between two times. Of the others as little as possible is read: there may be many. */
+async function find(
+  { files, states, store }: MissedDependencies,
+  task: CatchUp,
+  id: string,
+): Promise<FoundBatch | undefined> {
   const known = await states.get(id);
+  if (known !== undefined && !mayHaveMissed(known, task)) return undefined;
   const record = known === undefined ? undefined : await files.readRecord(id);
   if (known !== undefined && record !== undefined) return { state: known, record };
+  const written = (await store.head(manifestKey(id)))?.modifiedAt.getTime();
+  // What is opened again, for its failed rows, Redis knows.
+  if (written !== undefined && written + MOST_TELLING_MS < task.from) return undefined;
   const found = await readStoredBatch(files, id);
-  if (found?.state.endedAt === undefined) return found;
-  const written = (await store.head(manifestKey(id)))?.modifiedAt.getTime() ?? found.state.endedAt;
-  return { record: found.record, state: { ...found.state, toldAt: written + MOST_TELLING_MS } };
+  if (found === undefined) return undefined;
+  const { endedAt } = found.state;
+  const toldAt = endedAt === undefined ? undefined : (written ?? endedAt) + MOST_TELLING_MS;
+  const state = { ...found.state, ...(toldAt === undefined ? {} : { toldAt }) };
+  return mayHaveMissed(state, task) ? { record: found.record, state } : undefined;
 }
 
 /** A batch that ended before has told of everything; whether somebody listens is seen later. */
