@@ -1,7 +1,11 @@
 import { createSocket } from 'node:dgram';
 import { lookup as systemLookup } from 'node:dns/promises';
 import { once } from 'node:events';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { createHostLookup } from '@renderyard/shared/webhook/host-lookup';
+import { readHostsFile } from '@renderyard/shared/webhook/hosts-file';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 /** Answers per name and kind of question, as bytes of an address; a name that is missing is not there. */
@@ -68,6 +72,32 @@ describe('the addresses of a host', () => {
   it('are those that this machine knows besides, where local names count', async () => {
     const lookup = createHostLookup({ localNames: true, nameServers });
     expect(await lookup('localhost')).toContain((await systemLookup('localhost')).address);
+    await expect(lookup('missing.example')).rejects.toMatchObject({
+      code: expect.stringMatching(/ENOTFOUND|EAI_AGAIN/),
+    });
+  });
+
+  it('are those of a file of hosts, whatever the name servers say', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'renderyard-hosts-'));
+    const path = join(folder, 'hosts');
+    await writeFile(
+      path,
+      '# 192.0.2.9 four.example\n192.0.2.7\tFour.example other # more\n::1 four.example\n\n192.0.2.8\n',
+    );
+    try {
+      expect(await readHostsFile('four.EXAMPLE.', path)).toEqual(['192.0.2.7', '::1']);
+      expect(await readHostsFile('more', path)).toEqual([]);
+      expect(await readHostsFile('four.example', join(folder, 'none'))).toEqual([]);
+    } finally {
+      await rm(folder, { recursive: true });
+    }
+  });
+
+  it('are not asked of the operating system where the name servers are silent', async () => {
+    const lookup = createHostLookup({ localNames: true, nameServers });
+    const slow = Array.from({ length: 8 }, (_, i) => lookup(`slow-${i}.example`).catch(({ code }) => code as unknown));
+    // It would have few threads left for others then, and might not know what these do not.
+    expect(new Set(await Promise.all(slow))).toEqual(new Set(['ETIMEOUT']));
   });
 
   it('are the host itself where it is an address, and nobody is asked', async () => {

@@ -235,6 +235,7 @@ export async function startWorker(options: {
       await recovery.ensure();
       return begin();
     }
+    if (stopping.signal.aborted) return;
     upkeep.start();
     keeping.start();
     webhooking.start();

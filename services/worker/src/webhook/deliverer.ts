@@ -12,12 +12,13 @@ import type { Sender } from './send.ts';
 const MOST_SENDING = 64;
 const MOST_FAILING = 16;
 /**
- * What lasts for longer than this, in milliseconds, gives up its place: it costs little more than a socket, and however
- * many receivers are slow, the others do not wait for them. Sockets have an end, too, which is out of reach where an
- * attempt lasts for 15 s: in that time 480 can have given up their places.
+ * What lasts for longer than this, in milliseconds, gives up its place: it costs little more than a socket, and the others
+ * need not wait for receivers that are slow. Sockets have an end, too: it takes more than ninety receivers that are slow,
+ * each with four deliveries on their way, to reach it; those that fail have a share of it.
  */
-const SLOW_MS = 2000;
+const SLOW_MS = 250;
 const MOST_OPEN = 512;
+const MOST_OPEN_FAILING = 128;
 /** Taken at once. */
 const MOST_TAKEN = 16;
 /** How often due deliveries are looked for when nobody says that there are some, in milliseconds. */
@@ -132,18 +133,19 @@ export function createDeliverer(deps: DelivererDependencies) {
   /** How many may be taken now. */
   function places(): { readonly most: number; readonly failingMost: number } {
     const now = clock.now();
-    const young = [...active.values()].filter(({ since }) => now - since < SLOW_MS);
-    const failing = young.filter((one) => one.failing).length;
+    const open = [...active.values()];
+    const young = open.filter(({ since }) => now - since < SLOW_MS);
+    const failing = (some: typeof open) => some.filter((one) => one.failing).length;
     return {
-      most: Math.min(MOST_TAKEN, MOST_SENDING - young.length, MOST_OPEN - active.size),
-      failingMost: Math.max(0, MOST_FAILING - failing),
+      most: Math.min(MOST_TAKEN, MOST_SENDING - young.length, MOST_OPEN - open.length),
+      failingMost: Math.max(0, Math.min(MOST_FAILING - failing(young), MOST_OPEN_FAILING - failing(open))),
     };
   }
 
   /** @returns when to look again, in milliseconds from now. */
   async function round(): Promise<number> {
     const { most, failingMost } = places();
-    if (most <= 0) return LOOK_MS;
+    if (most <= 0) return SLOW_MS / 2;
     const leaseMs = deps.timeoutMs + LEASE_MARGIN_MS;
     const { taken, nextAt } = await webhooks.take({ most, failingMost, leaseMs });
     for (const each of taken) begin(each);
