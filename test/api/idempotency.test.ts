@@ -120,15 +120,15 @@ describe('Idempotency-Key', () => {
     const [seconds = 0] = await next.redis.time();
     const { hash } = await recordOf(next, 'killed');
     expect(Number(hash.lease)).toBeLessThanOrEqual((Number(seconds) + 1) * 1000 + 5000);
-    let again: Response | undefined;
-    await vi.waitFor(
+    const again = await vi.waitFor(
       async () => {
-        again = await ask(next.url, 'killed');
-        expect(again.status).toBe(202);
+        const answer = await ask(next.url, 'killed');
+        expect(answer.status).toBe(202);
+        return answer;
       },
       { timeout: 20_000, interval: 250 },
     );
-    const { id } = (await again?.json()) as { id: string };
+    const { id } = (await again.json()) as { id: string };
     expect((await ask(next.url, 'going')).status).toBe(409);
     const jobs = await next.jobs.list('default', { limit: 3 });
     expect(jobs).toHaveLength(2);
