@@ -139,6 +139,7 @@ test.for([
       `${images} images (${credits.toFixed(6)} credits) below the floor with ${weather.slots} slots, after ${rendered}`,
     );
     expect(images).toBeLessThanOrEqual(weather.slots);
-    expect(credits).toBeLessThanOrEqual(weather.slots * dearest);
+    // Sums of decimal fractions differ in their last bits, and where every slot was lost both are the same amount.
+    expect(credits - weather.slots * dearest).toBeLessThan(1e-12);
   },
 );
