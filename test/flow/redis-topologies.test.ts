@@ -49,7 +49,14 @@ async function renderAndHear(yard: Installation): Promise<string> {
     body: JSON.stringify({ input: { prompt: 'One more', width: 64, height: 64 } }),
   });
   const job = (await response.json()) as { readonly id: string; readonly status: string };
-  expect([response.status, job.status]).toEqual([200, 'succeeded']);
+  const told = JSON.stringify({
+    job,
+    credits: await yard.credits(),
+    logs: yard.workers.map(({ logs }) =>
+      logs.filter(({ msg }) => msg !== 'upkeep failed and is tried again').slice(-80),
+    ),
+  });
+  expect([response.status, job.status], told).toEqual([200, 'succeeded']);
   expect(performance.now() - begun).toBeLessThan(15_000);
   return job.id;
 }

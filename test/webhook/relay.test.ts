@@ -102,7 +102,14 @@ test('an event of a row that cannot be composed while the store is away waits fo
   });
   let tried = 0;
   const relay = createRelay({
-    ...{ redis: yard.redis, prefix: yard.prefix, worker: 'wrk_1', webhooks: yard.webhooks, firstWaitMs: 0 },
+    ...{
+      redis: yard.redis,
+      connect: () => yard.redis.duplicate(),
+      prefix: yard.prefix,
+      worker: 'wrk_1',
+      webhooks: yard.webhooks,
+      firstWaitMs: 0,
+    },
     ...{
       clock: systemClock,
       logger: createLogger({ service: 'test', level: 'info', destination: { write: () => undefined } }),
@@ -143,7 +150,15 @@ test('events that cannot be told, again and again, hold up neither those that a 
   for (const [id] of await redis.xrange(outbox, '-', '+'))
     await redis.xclaim(outbox, 'relay', 'wrk_dead', 0, id, 'IDLE', 60_000);
   const relay = createRelay({
-    ...{ redis, prefix, worker: 'wrk_1', webhooks: yard.webhooks, firstWaitMs: 0, clock: systemClock },
+    ...{
+      redis,
+      connect: () => redis.duplicate(),
+      prefix,
+      worker: 'wrk_1',
+      webhooks: yard.webhooks,
+      firstWaitMs: 0,
+      clock: systemClock,
+    },
     logger: createLogger({ service: 'test', level: 'fatal' }),
     onMade: () => undefined,
     onError: (error) => Promise.reject(error),
@@ -213,7 +228,14 @@ test('a relay that is stopped leaves what it has read to others', async () => {
   const composing = Promise.withResolvers<void>();
   const begun = Promise.withResolvers<void>();
   const relay = createRelay({
-    ...{ redis: yard.redis, prefix: yard.prefix, worker: 'wrk_1', webhooks: yard.webhooks, firstWaitMs: 0 },
+    ...{
+      redis: yard.redis,
+      connect: () => yard.redis.duplicate(),
+      prefix: yard.prefix,
+      worker: 'wrk_1',
+      webhooks: yard.webhooks,
+      firstWaitMs: 0,
+    },
     ...{
       clock: systemClock,
       logger: { warn: () => undefined } as never,

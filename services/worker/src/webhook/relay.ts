@@ -26,6 +26,8 @@ type Entry = readonly [id: string, fields: readonly string[]];
 
 export interface RelayDependencies {
   readonly redis: Redis;
+  /** Makes a connection for reads that wait, which is the relay's own. In a cluster it must find the node that has the outbox. */
+  readonly connect: () => Redis;
   readonly prefix: string;
   /** Names this process in the group. */
   readonly worker: string;
@@ -50,10 +52,7 @@ export function createRelay(deps: RelayDependencies) {
   const { redis, worker, webhooks, logger } = deps;
   const outbox = `${deps.prefix}outbox`;
   const stopped = new AbortController();
-  // It waits in reads, so it has a connection of its own.
-  const reader = redis.duplicate({ lazyConnect: true, maxRetriesPerRequest: null });
-  // The main connection logs that Redis is away; without a listener the error would end the process.
-  reader.on('error', () => undefined);
+  const reader = deps.connect();
   let running: Promise<void> | undefined;
   let lookedAt = 0;
   let lookFrom = FIRST;
@@ -145,7 +144,7 @@ export function createRelay(deps: RelayDependencies) {
       } catch (error) {
         if (stopped.signal.aborted) return;
         // An emptied Redis, or a new one, has no group yet; a read that waited there was broken off.
-        if (/NOGROUP|UNBLOCKED/.test(String(error))) await makeGroup().catch(() => undefined);
+        if (/NOGROUP|UNBLOCKED|no such key/.test(String(error))) await makeGroup().catch(() => undefined);
         else await deps.onError(error).catch(() => undefined);
         await deps.clock.sleep(AFTER_ERROR_MS, stopped.signal);
       }

@@ -4,7 +4,7 @@ import type { Clock } from '@renderyard/shared/clock';
 import type { Config } from '@renderyard/shared/config';
 import type { Ledger } from '@renderyard/shared/credits/ledger';
 import type { Logger } from '@renderyard/shared/logger';
-import type { Redis } from '@renderyard/shared/redis/connect';
+import { connectRedis, type Redis } from '@renderyard/shared/redis/connect';
 import type { Generation } from '@renderyard/shared/redis/generation';
 import type { Store } from '@renderyard/shared/store/store';
 import { createAddressGuard } from '@renderyard/shared/webhook/address-guard';
@@ -78,6 +78,7 @@ export function createWebhooking(deps: WebhookingDependencies) {
   });
   const relay = createRelay({
     redis,
+    connect: () => connectRedis(deps.redisUrl, 'blocking', logger),
     prefix,
     worker,
     webhooks,
