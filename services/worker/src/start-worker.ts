@@ -13,6 +13,7 @@ import { createJobStore } from '@renderyard/shared/job/job-store';
 import { createTicketQueue } from '@renderyard/shared/job/ticket-queue';
 import type { StopPhase } from '@renderyard/shared/lifecycle';
 import type { Logger } from '@renderyard/shared/logger';
+import { createMetrics, type Metrics } from '@renderyard/shared/metrics/metrics';
 import { DEFAULT_MODEL } from '@renderyard/shared/model/model';
 import { createRecovery } from '@renderyard/shared/recovery/recovery';
 import { awaitRedis, checkRedis } from '@renderyard/shared/redis/check-redis';
@@ -30,6 +31,7 @@ import { createFlusher } from './batch/flusher.ts';
 import { createKeeping } from './batch/keeping.ts';
 import { createProber } from './credits/prober.ts';
 import { createUpkeep } from './maintenance/upkeep.ts';
+import { createWorkerMetrics } from './metrics/worker-metrics.ts';
 import { createCallsInFlight } from './render/calls-in-flight.ts';
 import { render } from './render/render.ts';
 import { createRescue } from './render/rescue.ts';
@@ -64,10 +66,12 @@ export async function startWorker(options: {
   readonly key: UpstreamKey;
   /** For large bodies on their way, and paid images that could not be stored yet. */
   readonly dataFolder: string;
+  /** Of the process, which has them with its own; a set of this worker alone if left out. */
+  readonly metrics?: Metrics;
   readonly clock: Clock;
   readonly logger: Logger;
 }): Promise<{ readonly phases: readonly StopPhase[] }> {
-  const { config, clock, logger } = options;
+  const { config, clock, logger, metrics = createMetrics({ service: 'worker' }) } = options;
   const prefix = keyPrefix(config.REDIS_PREFIX);
   const worker = newId('wrk');
   const stopping = new AbortController();
@@ -138,6 +142,7 @@ export async function startWorker(options: {
     await recovery.ensure();
   };
 
+  const workerMetrics = createWorkerMetrics(metrics, { tickets: () => tickets.active });
   const tickets = createTicketWorker({
     redis,
     prefix: queuePrefix(config.REDIS_PREFIX),
@@ -159,6 +164,7 @@ export async function startWorker(options: {
         rescue,
         clock,
         logger,
+        metrics: workerMetrics,
         worker,
         creditEstimate: config.CREDIT_ESTIMATE,
         limits: {
@@ -213,6 +219,7 @@ export async function startWorker(options: {
     worker,
     clock,
     logger,
+    metrics: workerMetrics,
     onError,
   });
   const keeping = createKeeping({ flusher, states, files, store, ledger, clock, logger, worker, onError });

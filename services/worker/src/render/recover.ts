@@ -22,7 +22,9 @@ export async function recover({ job, row }: Work, lost: LostCall, deps: RenderDe
       { job: job.id, call: lost.call, key: found.image.key },
       'the image of a lost call was in the store; it is not paid for again',
     );
-    await deps.jobs.record({ job: job.id, row, status: 'succeeded', call, output: [found.image] }, deps.policy.trialMs);
+    const end = { job: job.id, row, status: 'succeeded', call, output: [found.image] } as const;
+    const { status, late } = await deps.jobs.record(end, deps.policy.trialMs);
+    if (!late) deps.metrics.jobEnded({ status });
     return { kind: 'succeeded' };
   }
   // The lost call was counted as a try when it was admitted; it is judged as that try.
@@ -34,14 +36,16 @@ export async function recover({ job, row }: Work, lost: LostCall, deps: RenderDe
     deps.policy,
   );
   const { settlement, ...rest } = end;
+  deps.metrics.callUncertain();
   deps.logger.warn(
     { job: job.id, call: lost.call, ending: ending.kind },
     'the worker of a call was lost; its credits are counted as uncertain',
   );
-  const { status } = await deps.jobs.record(
+  const { status, late } = await deps.jobs.record(
     { job: job.id, row, ...rest, call: { id: lost.call, settlement } },
     deps.policy.trialMs,
   );
+  if (!late) deps.metrics.jobEnded({ status });
   if (status === 'parked') return { kind: 'void' };
   return status === 'canceled' ? { kind: 'canceled' } : ending;
 }

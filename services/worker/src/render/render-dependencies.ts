@@ -3,6 +3,7 @@ import type { BatchStates } from '@renderyard/shared/batch/batch-states';
 import type { JobStore } from '@renderyard/shared/job/job-store';
 import type { Logger } from '@renderyard/shared/logger';
 import type { Store } from '@renderyard/shared/store/store';
+import type { WorkerMetrics } from '../metrics/worker-metrics.ts';
 import type { SegmindClient } from '../segmind/client.ts';
 import type { AdmitDependencies } from './admit.ts';
 import type { CallsInFlight } from './calls-in-flight.ts';
@@ -21,6 +22,7 @@ export interface RenderDependencies extends AdmitDependencies {
   readonly calls: CallsInFlight;
   readonly rescue: Rescue;
   readonly policy: RetryPolicy;
+  readonly metrics: WorkerMetrics;
   readonly logger: Logger;
   /** Aborts when calls in flight can be waited for no longer. */
   readonly abort: AbortSignal;

@@ -95,10 +95,14 @@ async function findEarlierImage(
 async function makeCall(work: Work, call: MadeCall, deps: RenderDependencies): Promise<Ending> {
   const { job } = work;
   const began = deps.clock.now();
+  if (job.batch === undefined && job.startedAt === undefined)
+    deps.metrics.jobBegan({ waitSeconds: (call.grant.startedAt - job.createdAt) / 1000 });
   const release = deps.calls.enter(call.id);
   let outcome: Outcome | undefined;
   try {
     outcome = await deps.segmind.render({ id: call.id, model: job.model, input: job.input, signal: deps.abort });
+    const callMs = deps.clock.now() - began;
+    deps.metrics.callEnded({ model: job.model, outcome: outcome.kind, seconds: callMs / 1000 });
     const facts = 'facts' in outcome ? outcome.facts : undefined;
     deps.logger.info(
       {
@@ -107,7 +111,7 @@ async function makeCall(work: Work, call: MadeCall, deps: RenderDependencies): P
         outcome: outcome.kind,
         ...describe(facts),
         granted_at: new Date(call.grant.startedAt).toISOString(),
-        call_ms: deps.clock.now() - began,
+        call_ms: callMs,
       },
       'a call ended',
     );
@@ -127,6 +131,7 @@ async function makeCall(work: Work, call: MadeCall, deps: RenderDependencies): P
 async function keepImage(work: Work, call: MadeCall, outcome: ImageOutcome, deps: RenderDependencies): Promise<Ending> {
   const { job } = work;
   const settlement = { kind: 'spent', cost: outcome.facts.cost } as const;
+  countSettlement(settlement, call.grant, deps);
   const stored = await storeImage(job, call.id, outcome.image, outcome.facts, deps);
   switch (stored.kind) {
     case 'stored':
@@ -162,6 +167,7 @@ async function judged(work: Work, call: MadeCall, outcome: NoImageOutcome, deps:
   const probe = refusedByAccount ? await deps.prober.explain(outcome) : undefined;
   const judgement = refusedByAccount ? explainRefusal(outcome, call.grant.estimate, probe) : undefined;
   const { end, ending, hold, log } = judgement ?? judge(job, outcome, deps.policy);
+  countSettlement(end.settlement, call.grant, deps);
   if (hold !== undefined) {
     const isNew = await deps.ledger.setHold(hold.name, hold.detail, hold);
     if (isNew) deps.logger.warn({ hold: hold.name, job: job.id }, hold.detail);
@@ -177,6 +183,16 @@ async function judged(work: Work, call: MadeCall, outcome: NoImageOutcome, deps:
     'a call gave no image',
   );
   return record(work, call, end, 'facts' in outcome ? outcome.facts : undefined, ending, deps);
+}
+
+/** Before it is settled: that may have to wait for the store or for Redis, and the credits are gone already. */
+function countSettlement(
+  settlement: CallEnd['settlement'],
+  { estimate }: Grant,
+  { metrics }: RenderDependencies,
+): void {
+  if (settlement.kind === 'spent') metrics.creditsSpent(settlement.cost ?? estimate);
+  else if (settlement.kind === 'uncertain') metrics.callUncertain();
 }
 
 type CallEnd = Omit<JobEnd, 'job' | 'call'> & { readonly settlement: NonNullable<JobEnd['call']>['settlement'] };
@@ -209,6 +225,7 @@ async function record(
     );
     return { kind: 'void' };
   }
+  deps.metrics.jobEnded({ status });
   if (status === 'canceled') return { kind: 'canceled' };
   if (status === 'parked') return { kind: 'void' };
   if (status === 'queued' && ending.kind === 'failed')
@@ -223,7 +240,8 @@ async function conclude(
   ending: Ending,
   deps: RenderDependencies,
 ): Promise<Ending> {
-  await deps.jobs.record({ job: job.id, row, ...end }, deps.policy.trialMs);
+  const { status, late } = await deps.jobs.record({ job: job.id, row, ...end }, deps.policy.trialMs);
+  if (!late) deps.metrics.jobEnded({ status });
   return ending;
 }
 

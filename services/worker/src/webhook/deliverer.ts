@@ -4,6 +4,7 @@ import type { AttemptRecord } from '@renderyard/shared/webhook/delivery';
 import type { TakenDelivery } from '@renderyard/shared/webhook/delivery-store';
 import { signWebhook } from '@renderyard/shared/webhook/sign';
 import type { WebhookStore } from '@renderyard/shared/webhook/webhook-store';
+import type { AttemptOutcome, WorkerMetrics } from '../metrics/worker-metrics.ts';
 import { nextWait, verdictOf } from './schedule.ts';
 import type { SecretsOf } from './secrets-of.ts';
 import type { Sender } from './send.ts';
@@ -36,6 +37,8 @@ export interface DelivererDependencies {
   readonly scheduleS: readonly number[];
   readonly clock: Clock;
   readonly logger: Logger;
+  /** Counts attempts; nobody does if it is left out. */
+  readonly metrics?: Pick<WorkerMetrics, 'attemptEnded'>;
   /** Told when Redis was found to be another. */
   readonly onError: (error: unknown) => Promise<void>;
   /** Told when an endpoint has disabled itself. */
@@ -95,11 +98,17 @@ export function createDeliverer(deps: DelivererDependencies) {
   }
 
   async function deliver(taken: TakenDelivery): Promise<void> {
-    const { id, tries, receiver, account, event } = taken.delivery;
+    const { id, at, tries, attempts, receiver, account, event } = taken.delivery;
     const { retryAfterMs, ...told } = await attempt(taken);
     // Its lease runs out, and another worker sends it.
     if (brokenOff) return;
     const verdict = verdictOf(told);
+    deps.metrics?.attemptEnded({
+      outcome: outcomeOf(told, verdict),
+      seconds: told.ms / 1000,
+      // One that was sent again by hand has fewer tries than attempts, and is late because somebody wanted it so.
+      ...(verdict === 'ok' && tries === attempts.length ? { delaySeconds: (clock.now() - at) / 1000 } : {}),
+    });
     const waitMs = verdict === 'failed' ? nextWait(deps.scheduleS, tries + 1, retryAfterMs) : undefined;
     const { disabled } = await webhooks.record({
       id,
@@ -188,4 +197,9 @@ export function createDeliverer(deps: DelivererDependencies) {
       await Promise.all(active.keys());
     },
   };
+}
+
+function outcomeOf({ error }: AttemptRecord, verdict: ReturnType<typeof verdictOf>): AttemptOutcome {
+  if (error !== undefined) return error;
+  return verdict === 'ok' ? 'delivered' : verdict === 'gone' ? 'gone' : 'refused';
 }

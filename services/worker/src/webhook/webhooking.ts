@@ -13,6 +13,7 @@ import { createEndpointDecisions } from '@renderyard/shared/webhook/endpoint-dec
 import { createHostLookup } from '@renderyard/shared/webhook/host-lookup';
 import { ownPorts } from '@renderyard/shared/webhook/own-ports';
 import { createWebhookStore } from '@renderyard/shared/webhook/webhook-store';
+import type { WorkerMetrics } from '../metrics/worker-metrics.ts';
 import { catchUp } from './catch-up.ts';
 import { createDeliverer } from './deliverer.ts';
 import { createGuardedAgent } from './guarded-connector.ts';
@@ -44,6 +45,7 @@ export interface WebhookingDependencies {
   readonly noteOwed: () => Promise<void>;
   readonly worker: string;
   readonly clock: Clock;
+  readonly metrics: WorkerMetrics;
   readonly logger: Logger;
   /** Told when a round failed; the next is a second away. */
   readonly onError: (error: unknown) => Promise<void>;
@@ -71,6 +73,7 @@ export function createWebhooking(deps: WebhookingDependencies) {
     scheduleS: config.WEBHOOK_SCHEDULE_S,
     clock,
     logger,
+    metrics: deps.metrics,
     onError,
     onDisabled: () => {
       hasDisabled = true;
