@@ -14,6 +14,10 @@ test.each([
   expect(ports({}, redisUrl)).toEqual(expected);
 });
 
+test('metrics and health are served at a port of ours', () => {
+  expect(ports({ METRICS_PORT: '9464' })).toEqual([7001, 8080, 9464]);
+});
+
 test.each([
   ['https://api.segmind.com', [7001, 8080]],
   ['http://127.0.0.1:9100/v1', [7001, 8080, 9100]],

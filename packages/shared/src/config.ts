@@ -21,6 +21,8 @@ export const SETTINGS = {
   HOST: text('127.0.0.1', 255),
   PORT: integer(0, 65_535, 8080),
   PUBLIC_URL: url(['http:', 'https:'], undefined),
+  METRICS_HOST: text('127.0.0.1', 255),
+  METRICS_PORT: integer(0, 65_535, undefined),
   REDIS_URL: redisUrl(),
   REDIS_PREFIX: name('renderyard'),
   DATA_DIR: text('.data'),
@@ -55,6 +57,7 @@ export const SETTINGS = {
   RENDERYARD_API_KEYS: apiKeys(),
   SECRET_KEY: secretKey(),
   LOG_LEVEL: oneOf(LOG_LEVELS, 'info'),
+  SHUTDOWN_DELAY_MS: integer(0, 600_000, 0),
   SHUTDOWN_GRACE_MS: integer(0, 3_600_000, 25_000),
   LOCK_MS: integer(1000, 3_600_000, 60_000),
 } as const;

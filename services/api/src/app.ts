@@ -5,6 +5,7 @@ import type { Clock } from '@renderyard/shared/clock';
 import type { Config } from '@renderyard/shared/config';
 import { createCreditDecisions } from '@renderyard/shared/credits/credit-decisions';
 import type { Ledger } from '@renderyard/shared/credits/ledger';
+import type { Check } from '@renderyard/shared/health/readiness';
 import { newId } from '@renderyard/shared/ids';
 import type { JobStore } from '@renderyard/shared/job/job-store';
 import type { TicketQueue } from '@renderyard/shared/job/ticket-queue';
@@ -23,7 +24,6 @@ import { createBatchFinder } from './batches/batch-finder.ts';
 import { createImporter } from './batches/intake/importer.ts';
 import { createRowJobFinder } from './batches/results/find-row-job.ts';
 import { createReceiverLookup } from './deliveries/receiver-lookup.ts';
-import { createReadiness } from './health/readiness.ts';
 import { createIdempotencyStore } from './idempotency/idempotency-store.ts';
 import { createFeeder } from './jobs/feeder.ts';
 import { createJobViewer } from './jobs/job-viewer.ts';
@@ -97,8 +97,7 @@ export interface AppDeps {
   readonly recovery: Recovery;
   readonly clock: Clock;
   readonly logger: Logger;
-  /** True once the process was told to stop: it is no longer ready then. */
-  readonly isStopping?: () => boolean;
+  readonly readiness: () => Promise<readonly Check[]>;
   /** Milliseconds after which a client that takes nothing of an answer is given up; 30 s if left out. */
   readonly stallMs?: number | undefined;
   /** Milliseconds in which a request must have arrived, and of silence of a sender of an upload; 30 s if left out. */
@@ -186,19 +185,10 @@ export function createApp(deps: AppDeps): App {
     ...{ finder, batchViewer, viewer, ledger, files, beginReading, jobs, findRowJob, publicUrl: config.PUBLIC_URL },
   });
   const mostWaiting = config.MAX_WAITING_JOBS;
-  const readiness = createReadiness({
-    redis,
-    store,
-    generation,
-    recovery,
-    prefix,
-    clock,
-    isStopping: deps.isStopping ?? (() => false),
-  });
 
   openapiRoute(app);
   homeRoute(app);
-  healthRoutes(app, { readiness });
+  healthRoutes(app, { readiness: deps.readiness });
   app.register(storeObjects, { store, signingKey: deps.signingKey, clock });
   app.register(
     (v1: App, _options, done) => {

@@ -4,10 +4,12 @@ import type { Config } from '@renderyard/shared/config';
 import { createCreditDecisions } from '@renderyard/shared/credits/credit-decisions';
 import { createLedger } from '@renderyard/shared/credits/ledger';
 import { reapplyDecision } from '@renderyard/shared/credits/reapply-decision';
+import { type Check, createReadiness, STARTING } from '@renderyard/shared/health/readiness';
 import { createJobStore } from '@renderyard/shared/job/job-store';
 import { createTicketQueue } from '@renderyard/shared/job/ticket-queue';
 import type { StopPhase } from '@renderyard/shared/lifecycle';
 import type { Logger } from '@renderyard/shared/logger';
+import { startOperationsServer } from '@renderyard/shared/operations/operations-server';
 import { createRecovery } from '@renderyard/shared/recovery/recovery';
 import { awaitRedis, checkRedis } from '@renderyard/shared/redis/check-redis';
 import { connectRedis, type Redis } from '@renderyard/shared/redis/connect';
@@ -60,23 +62,41 @@ export async function startApi({
   readonly clock: Clock;
   readonly logger: Logger;
 }): Promise<RunningApi> {
+  const watched: Watched = { readiness: async () => [STARTING] };
+  const { METRICS_HOST: host, METRICS_PORT: port } = given;
+  const readiness = () => watched.readiness();
+  const operations = port === undefined ? undefined : await startOperationsServer({ host, port, readiness, logger });
   const redis = connectRedis(redisUrl, 'api', logger);
   try {
     await awaitRedis(redis, redisPatienceMs);
     for (const warning of await checkRedis(redis)) logger.warn(warning);
     const generation = createGeneration(redis, keyPrefix(given.REDIS_PREFIX));
     const signingKey = await loadSecretKey({ setting: given.SECRET_KEY, dataDir: given.DATA_DIR });
-    const listen = (config: Config) =>
-      listenWith({ config, redis, redisUrl, generation, signingKey, stallMs, requestMs, streamLimits, clock, logger });
-    return given.PORT === 0 ? await onFreePort(given, listen) : await listen(given);
+    const own = { redis, redisUrl, generation, signingKey, stallMs, requestMs, streamLimits, clock, logger };
+    const listen = (config: Config) => listenWith({ config, watched, ...own });
+    const api = given.PORT === 0 ? await onFreePort(given, listen) : await listen(given);
+    return {
+      url: api.url,
+      phases: () => [
+        ...api.phases(),
+        { name: 'answer watchers no more', deadlineMs: CLOSE_MS, stop: () => operations?.close() },
+      ],
+    };
   } catch (error) {
     redis.disconnect();
+    await operations?.close();
     throw error;
   }
 }
 
+/** What those who watch are told; the start fills it in. */
+interface Watched {
+  readiness: () => Promise<readonly Check[]>;
+}
+
 async function listenWith({
   config,
+  watched,
   redis,
   redisUrl,
   generation,
@@ -88,6 +108,7 @@ async function listenWith({
   logger,
 }: {
   readonly config: Config;
+  readonly watched: Watched;
   readonly redis: Redis;
   readonly redisUrl: string;
   readonly generation: Generation;
@@ -134,6 +155,16 @@ async function listenWith({
       'webhooks may reach private networks, as WEBHOOK_ALLOW_CIDRS says',
     );
   let stopping = false;
+  const readiness = createReadiness({
+    redis,
+    store,
+    generation,
+    recovery,
+    prefix,
+    clock,
+    isStopping: () => stopping,
+  });
+  watched.readiness = readiness;
   const app = createApp({
     config,
     redis,
@@ -147,7 +178,7 @@ async function listenWith({
     recovery,
     clock,
     logger,
-    isStopping: () => stopping,
+    readiness,
     stallMs,
     requestMs,
     streamLimits,
@@ -164,12 +195,17 @@ async function listenWith({
     url,
     phases: () => [
       {
-        name: 'answer the requests in hand',
-        deadlineMs: config.SHUTDOWN_GRACE_MS,
+        name: 'serve until load balancers have turned away',
+        deadlineMs: config.SHUTDOWN_DELAY_MS + CLOSE_MS,
         stop: () => {
           stopping = true;
-          return app.close();
+          return clock.sleep(config.SHUTDOWN_DELAY_MS);
         },
+      },
+      {
+        name: 'answer the requests in hand',
+        deadlineMs: config.SHUTDOWN_GRACE_MS,
+        stop: () => app.close(),
       },
       {
         name: 'close the queue, the store and Redis',

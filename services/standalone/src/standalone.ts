@@ -128,7 +128,9 @@ export function createStandalone(options: {
         SEGMIND_API_KEY: `SG_${randomBytes(8).toString('hex')}`,
       };
     }
-    const api = startService('api', { ...shared, ...segmind, HOST: settings.host, PORT: String(settings.port) });
+    // One port of that name is there for one process: the API tells of its health on its own.
+    const at = { HOST: settings.host, PORT: String(settings.port), METRICS_PORT: '' };
+    const api = startService('api', { ...shared, ...segmind, ...at });
     const worker = startService('worker', { ...shared, ...segmind });
     try {
       await Promise.all([api, worker]);

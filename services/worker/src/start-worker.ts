@@ -7,6 +7,7 @@ import { createCreditDecisions } from '@renderyard/shared/credits/credit-decisio
 import { estimateCost } from '@renderyard/shared/credits/estimate';
 import { createLedger } from '@renderyard/shared/credits/ledger';
 import { reapplyDecision } from '@renderyard/shared/credits/reapply-decision';
+import { type Check, createReadiness, STARTING } from '@renderyard/shared/health/readiness';
 import { newId } from '@renderyard/shared/ids';
 import { createFeed } from '@renderyard/shared/job/feed';
 import { createJobStore } from '@renderyard/shared/job/job-store';
@@ -15,6 +16,7 @@ import type { StopPhase } from '@renderyard/shared/lifecycle';
 import type { Logger } from '@renderyard/shared/logger';
 import { createMetrics, type Metrics } from '@renderyard/shared/metrics/metrics';
 import { DEFAULT_MODEL } from '@renderyard/shared/model/model';
+import { startOperationsServer } from '@renderyard/shared/operations/operations-server';
 import { createRecovery } from '@renderyard/shared/recovery/recovery';
 import { awaitRedis, checkRedis } from '@renderyard/shared/redis/check-redis';
 import { connectRedis } from '@renderyard/shared/redis/connect';
@@ -77,12 +79,20 @@ export async function startWorker(options: {
   const stopping = new AbortController();
   const abort = new AbortController();
 
+  let readiness = async (): Promise<readonly Check[]> => [STARTING];
+  const { METRICS_HOST: host, METRICS_PORT: port } = config;
+  const operations =
+    port === undefined ? undefined : await startOperationsServer({ host, port, readiness: () => readiness(), logger });
   const redis = connectRedis(options.redisUrl, 'worker', logger);
+  // Those who watch are answered also while Redis is away.
+  const watching = connectRedis(options.redisUrl, 'api', logger);
   try {
     await awaitRedis(redis, REDIS_PATIENCE_MS);
     for (const warning of await checkRedis(redis)) logger.warn(warning);
+    if (operations !== undefined) watching.connect().catch(() => undefined);
   } catch (error) {
     redis.disconnect();
+    await operations?.close();
     throw error;
   }
   const generation = createGeneration(redis, prefix);
@@ -135,6 +145,23 @@ export async function startWorker(options: {
     logger,
     timeoutMs: config.SEGMIND_TIMEOUT_MS,
     worker: { id: worker, busy: () => calls.size + flusher.active },
+  });
+
+  readiness = createReadiness({
+    redis: watching,
+    store,
+    generation,
+    recovery,
+    prefix,
+    clock,
+    isStopping: () => stopping.signal.aborted,
+    checks: [
+      () => ({
+        name: 'tickets',
+        ok: tickets.taking,
+        detail: tickets.taking ? 'Tickets are taken.' : 'No tickets are taken yet.',
+      }),
+    ],
   });
 
   const onError = async (error: unknown) => {
@@ -289,9 +316,11 @@ export async function startWorker(options: {
           await Promise.all([upkeep.stop(), keeping.stop(), recovery.stop(), webhooking.quiet()]);
           await tickets.close();
           await Promise.all([queue.close(), segmind.close(), store.close(), spool.remove()]);
+          watching.disconnect();
           await redis.quit();
         },
       },
+      { name: 'answer watchers no more', deadlineMs: CLOSE_MS, stop: () => operations?.close() },
     ],
   };
 }

@@ -32,6 +32,8 @@ export interface TicketWorker {
   /** Resolves when no ticket is being worked on. */
   idle(): Promise<void>;
   readonly active: number;
+  /** Whether the queue is being read, so that a ticket that comes is taken. */
+  readonly taking: boolean;
 }
 
 /** Takes tickets from BullMQ and translates endings into its terms: the only file that knows them. */
@@ -103,6 +105,7 @@ export function createTicketWorker(options: {
 
   const stopped = new AbortController();
   let reader: Worker<Ticket> | undefined;
+  let taking = false;
 
   /** BullMQ's worker connects once more for itself. When that fails it takes no ticket ever, and says nothing of it. */
   async function begin(): Promise<void> {
@@ -113,7 +116,10 @@ export function createTicketWorker(options: {
         () => undefined,
         (error: unknown) => ({ error }),
       );
-      if (failed === undefined) return tried.run();
+      if (failed === undefined) {
+        taking = true;
+        return tried.run();
+      }
       if (!stopped.signal.aborted)
         logger.warn({ err: failed.error }, 'the queue cannot be read yet and is tried again');
       await tried.close(true);
@@ -127,6 +133,7 @@ export function createTicketWorker(options: {
     },
     async quiet() {
       stopped.abort();
+      taking = false;
       await reader?.pause(true);
     },
     async close() {
@@ -138,6 +145,9 @@ export function createTicketWorker(options: {
     },
     get active() {
       return active.size;
+    },
+    get taking() {
+      return taking;
     },
   };
 }

@@ -1,7 +1,7 @@
+import type { Check } from '@renderyard/shared/health/readiness';
 import { Type } from 'typebox';
 import type { App } from '../app-instance.ts';
 import { ProblemError } from '../errors/problem-error.ts';
-import type { Check } from '../health/readiness.ts';
 import { answers } from './responses.ts';
 
 const CheckSchema = Type.Object({ name: Type.String(), ok: Type.Boolean(), detail: Type.String() });

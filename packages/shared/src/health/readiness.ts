@@ -1,13 +1,13 @@
-import type { Clock } from '@renderyard/shared/clock';
-import type { Recovery } from '@renderyard/shared/recovery/recovery';
-import type { Redis } from '@renderyard/shared/redis/connect';
-import type { Generation } from '@renderyard/shared/redis/generation';
-import type { Store } from '@renderyard/shared/store/store';
+import type { Clock } from '../clock.ts';
+import type { Recovery } from '../recovery/recovery.ts';
+import type { Redis } from '../redis/connect.ts';
+import { type Generation, generationKey } from '../redis/generation.ts';
+import type { Store } from '../store/store.ts';
 import { describeRefusal } from './redis-refusal.ts';
 
-/** One thing that the server cannot work without. */
+/** One thing that a process cannot work without. */
 export interface Check {
-  readonly name: 'process' | 'redis' | 'generation' | 'store';
+  readonly name: 'process' | 'redis' | 'generation' | 'store' | 'settings' | 'tickets';
   readonly ok: boolean;
   /** Public text. */
   readonly detail: string;
@@ -15,12 +15,16 @@ export interface Check {
 
 /** A check writes to the store, so probes share its result for this long. */
 const STORE_CHECK_MS = 5000;
-/** Below the two seconds in which the server answers when something is down. */
+/** Below the two seconds in which the API answers when something is down. */
 const PATIENCE_MS = 1500;
 /** How long what a check writes to Redis stays there. */
 const WRITTEN_SECONDS = 10;
 
-/** Whether the server can do its work now, and if not, why. */
+/** A process that has not come so far that more could be looked at. */
+export const STARTING: Check = { name: 'process', ok: false, detail: 'The process is starting.' };
+const STOPPING: Check = { name: 'process', ok: false, detail: 'The process is stopping.' };
+
+/** Whether a process can do its work now, and if not, why. It never rejects. */
 export function createReadiness({
   redis,
   store,
@@ -29,7 +33,9 @@ export function createReadiness({
   prefix,
   clock,
   isStopping,
+  checks = [],
 }: {
+  /** One that fails soon when Redis is away, as those for `api` do. */
   readonly redis: Redis;
   readonly store: Store;
   readonly generation: Generation;
@@ -37,10 +43,12 @@ export function createReadiness({
   readonly prefix: string;
   readonly clock: Clock;
   readonly isStopping: () => boolean;
+  /** What else this process needs. They answer at once, or within the time of the others, and never reject. */
+  readonly checks?: readonly (() => Check | Promise<Check>)[];
 }): () => Promise<readonly Check[]> {
   const checkRedis = async (): Promise<readonly Check[]> => {
     const [mark, written] = await Promise.all([
-      inTime(clock, redis.get(`${prefix}generation`)),
+      inTime(clock, redis.get(generationKey(prefix))),
       // A Redis that is read and refuses writes takes no job.
       inTime(clock, redis.set(`${prefix}ready`, '1', 'EX', WRITTEN_SECONDS)),
     ]);
@@ -84,9 +92,13 @@ export function createReadiness({
   };
 
   return async () => {
-    if (isStopping()) return [{ name: 'process', ok: false, detail: 'The server is stopping.' }];
-    const [ofRedis, ofStore] = await Promise.all([checkRedis(), checkStoreSometimes()]);
-    return [...ofRedis, ofStore];
+    if (isStopping()) return [STOPPING];
+    const [ofRedis, ofStore, ...others] = await Promise.all([
+      checkRedis(),
+      checkStoreSometimes(),
+      ...checks.map((check) => check()),
+    ]);
+    return [...ofRedis, ofStore, ...others];
   };
 }
 
