@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { type Nanocredits, nanocredits } from './credits/amount.ts';
 import { LOG_LEVELS } from './logger.ts';
 import { parseRedisUrl, REDIS_URL_FORMS } from './redis/redis-url.ts';
+import { readSecretFiles } from './secret-files.ts';
 import {
   decimal,
   type Environment,
@@ -24,6 +25,7 @@ export const SETTINGS = {
   METRICS_HOST: text('127.0.0.1', 255),
   METRICS_PORT: integer(0, 65_535, undefined),
   REDIS_URL: redisUrl(),
+  REDIS_URL_FILE: text(undefined),
   REDIS_PREFIX: name('renderyard'),
   DATA_DIR: text('.data'),
   ...STORE_SETTINGS,
@@ -47,6 +49,7 @@ export const SETTINGS = {
   MAX_WAITING_JOBS: integer(1, 10_000_000, 100_000),
   RETENTION_HOURS: integer(1, 87_600, 168),
   WEBHOOK_SECRET: webhookSecret(),
+  WEBHOOK_SECRET_FILE: text(undefined),
   WEBHOOK_SCHEDULE_S: schedule('0,5,300,1800,7200,18000,36000,50400,72000,86400'),
   WEBHOOK_TIMEOUT_MS: integer(100, 120_000, 15_000),
   WEBHOOK_ALLOW_CIDRS: cidrs(),
@@ -55,7 +58,9 @@ export const SETTINGS = {
   // The values of a row far over it must still fit into a part of the store, written as JSON.
   MAX_ROW_BYTES: integer(1024, 262_144, 65_536),
   RENDERYARD_API_KEYS: apiKeys(),
+  RENDERYARD_API_KEYS_FILE: text(undefined),
   SECRET_KEY: secretKey(),
+  SECRET_KEY_FILE: text(undefined),
   LOG_LEVEL: oneOf(LOG_LEVELS, 'info'),
   SHUTDOWN_DELAY_MS: integer(0, 600_000, 0),
   SHUTDOWN_GRACE_MS: integer(0, 3_600_000, 25_000),
@@ -74,8 +79,9 @@ export type Config = ReturnType<typeof readConfig>;
  * The settings of the api and the worker, checked together.
  * @throws {SettingsError} naming everything that is wrong.
  */
-export function readConfig(env: Environment) {
-  const values = readAll(env);
+export function readConfig(given: Environment) {
+  const { env, problems } = readSecretFiles(given);
+  const values = readAll(env, [...problems.values()]);
   const concurrency = values.SEGMIND_CONCURRENCY;
   const resume = values.CREDIT_RESUME ?? values.CREDIT_LOW;
   return {
@@ -95,9 +101,12 @@ export function readConfig(env: Environment) {
   };
 }
 
-/** @throws {SettingsError} also when the upstream's key is given twice: which of the two is meant, nobody can know. */
-function readAll(env: Environment) {
-  const problems: string[] = [];
+/**
+ * @param found what is wrong already.
+ * @throws {SettingsError} also when the upstream's key is given twice: which of the two is meant, nobody can know.
+ */
+function readAll(env: Environment, found: readonly string[]) {
+  const problems = [...found];
   if (isSet(env.SEGMIND_API_KEY) && isSet(env.SEGMIND_API_KEY_FILE))
     problems.push(
       'SEGMIND_API_KEY and SEGMIND_API_KEY_FILE are both set. Set one: the key, or the file that holds it.',

@@ -1,4 +1,5 @@
 import { type Config, readConfig, requireRedisUrl, SETTINGS } from '@renderyard/shared/config';
+import { readSecretFiles } from '@renderyard/shared/secret-files';
 import { type Environment, readSettings, SettingsError } from '@renderyard/shared/settings';
 import { isLoopback } from './access/loopback.ts';
 
@@ -9,7 +10,7 @@ const SHORTEST_SECRET = 16;
  * The settings of the API, with the rules that concern it alone.
  * @throws {SettingsError} naming everything that is wrong, of all settings at once.
  */
-export function readApiSettings(env: Environment): { readonly config: Config; readonly redisUrl: string } {
+export function readApiSettings(given: Environment): { readonly config: Config; readonly redisUrl: string } {
   const problems: string[] = [];
   const collect = <T>(read: () => T): T | undefined => {
     try {
@@ -20,11 +21,15 @@ export function readApiSettings(env: Environment): { readonly config: Config; re
       return undefined;
     }
   };
+  const { env, problems: unread } = readSecretFiles(given);
   const config = collect(() => readConfig(env));
   // The further rules look at their own settings only, so that a mistake elsewhere does not hide theirs.
   const { REDIS_URL, HOST, RENDERYARD_API_KEYS } = SETTINGS;
-  const redisUrl = collect(() => requireRedisUrl(readSettings(env, { REDIS_URL }) as Config));
-  collect(() => requireSafeHost(readSettings(env, { HOST, RENDERYARD_API_KEYS })));
+  const redisUrl = unread.has('REDIS_URL')
+    ? undefined
+    : collect(() => requireRedisUrl(readSettings(env, { REDIS_URL }) as Config));
+  if (!unread.has('RENDERYARD_API_KEYS'))
+    collect(() => requireSafeHost(readSettings(env, { HOST, RENDERYARD_API_KEYS })));
   if (config === undefined || redisUrl === undefined || problems.length > 0) throw new SettingsError(problems);
   return { config, redisUrl };
 }
@@ -37,7 +42,7 @@ function requireSafeHost({ HOST, RENDERYARD_API_KEYS }: Pick<Config, 'HOST' | 'R
     ]);
 }
 
-/** The names of static keys whose secret is too short. The secrets themselves are read here only to be measured. */
+/** The names of static keys in `RENDERYARD_API_KEYS` whose secret is too short. The secrets themselves are read here only to be measured. */
 export function shortKeys(env: Environment): readonly string[] {
   return (env.RENDERYARD_API_KEYS ?? '')
     .split(',')

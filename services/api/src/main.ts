@@ -2,6 +2,7 @@ import { systemClock } from '@renderyard/shared/clock';
 import { createLifecycle } from '@renderyard/shared/lifecycle';
 import { createLogger } from '@renderyard/shared/logger';
 import { RedisUnfitError } from '@renderyard/shared/redis/check-redis';
+import { readSecretFiles } from '@renderyard/shared/secret-files';
 import { SettingsError } from '@renderyard/shared/settings';
 import { readApiSettings, shortKeys } from './api-settings.ts';
 import { startApi } from './start-api.ts';
@@ -14,7 +15,7 @@ async function main(): Promise<void> {
     level: config.LOG_LEVEL,
     secrets: [config.SEGMIND_API_KEY, process.env.AWS_SECRET_ACCESS_KEY],
   });
-  for (const name of shortKeys(process.env))
+  for (const name of shortKeys(readSecretFiles(process.env).env))
     logger.warn({ key: name }, 'an API key is shorter than 16 characters and can be guessed; give it a longer secret');
   const api = await startApi({ config, redisUrl, clock: systemClock, logger });
   createLifecycle({ phases: api.phases, logger, process });

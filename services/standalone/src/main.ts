@@ -1,5 +1,7 @@
+import { readSecretFiles } from '@renderyard/shared/secret-files';
 import { runStandalone } from './run-standalone.ts';
 import { SERVICE_FILES } from './service-files.ts';
 import { createTerminal } from './terminal.ts';
 
-await runStandalone({ env: process.env, files: SERVICE_FILES, terminal: createTerminal(process) });
+const { env } = readSecretFiles(process.env);
+await runStandalone({ env, files: SERVICE_FILES, terminal: createTerminal(process) });

@@ -32,7 +32,7 @@ export const usesSimulator = (env: Environment): boolean =>
  */
 export function readStandaloneSettings(env: Environment): StandaloneSettings {
   const simulate = usesSimulator(env);
-  const bringsRedis = isUnset(env.REDIS_URL);
+  const bringsRedis = isUnset(env.REDIS_URL) && isUnset(env.REDIS_URL_FILE);
   const problems: string[] = [];
   if (simulate && !isUnset(env.SEGMIND_BASE_URL))
     problems.push(

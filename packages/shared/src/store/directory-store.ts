@@ -3,6 +3,7 @@ import { lstat, open, readFile, unlink } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { addAbortSignal } from 'node:stream';
 import { type Clock, systemClock } from '../clock.ts';
+import { createApiLink } from './api-link.ts';
 import { systemCode, toDirectoryError } from './directory-error.ts';
 import { rootMissing, unless } from './directory-folders.ts';
 import { listKeys } from './directory-listing.ts';
@@ -10,10 +11,9 @@ import { openObject, readInfo, summariesOf } from './directory-read.ts';
 import { openRoot, type Root } from './directory-root.ts';
 import { versionOf } from './directory-version.ts';
 import { createObject } from './directory-write.ts';
-import { assertHeaders, assertLink, encodeMetadata } from './object-headers.ts';
+import { assertHeaders, encodeMetadata } from './object-headers.ts';
 import { assertKey, assertPrefix } from './object-key.ts';
 import { resolveRange } from './object-range.ts';
-import { signLink } from './signed-link.ts';
 import type { ListOptions, Store } from './store.ts';
 import { withAttempts } from './with-attempts.ts';
 
@@ -142,14 +142,6 @@ export function createDirectoryStore(options: DirectoryStoreOptions): Store {
     });
   };
 
-  const link: Store['link'] = async (key, { expiresInSeconds, ...say }) => {
-    assertKey(key);
-    assertLink({ expiresInSeconds, ...say });
-    const expires = Math.floor(clock.now() / 1000) + expiresInSeconds;
-    const path = key.split('/').map(encodeURIComponent).join('/');
-    return `${publicUrl}/store/${path}?${signLink({ key, expires, ...say }, signingKey)}`;
-  };
-
   const check: Store['check'] = (signal) =>
     attempt('Checking the directory store', signal, async (root) => {
       await missing(root);
@@ -168,5 +160,15 @@ export function createDirectoryStore(options: DirectoryStoreOptions): Store {
       }
     });
 
-  return { kind: 'directory', put, get, head, list, delete: deleteAll, link, check, close: async () => {} };
+  return {
+    kind: 'directory',
+    put,
+    get,
+    head,
+    list,
+    delete: deleteAll,
+    link: createApiLink({ publicUrl, signingKey, clock }),
+    check,
+    close: async () => {},
+  };
 }

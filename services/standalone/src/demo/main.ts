@@ -1,4 +1,6 @@
+import { readSecretFiles } from '@renderyard/shared/secret-files';
 import { SERVICE_FILES } from '../service-files.ts';
 import { runDemo } from './run-demo.ts';
 
-await runDemo({ args: process.argv.slice(2), env: process.env, files: SERVICE_FILES, process });
+const { env } = readSecretFiles(process.env);
+await runDemo({ args: process.argv.slice(2), env, files: SERVICE_FILES, process });
