@@ -99,7 +99,7 @@ export async function openTellingYard({
     async stopWorkers() {
       await Promise.all(
         started.splice(0).map(async ({ phases }) => {
-          for (const phase of phases) await Promise.race([phase.stop(), systemClock.sleep(phase.deadlineMs)]);
+          for (const phase of phases()) await Promise.race([phase.stop(), systemClock.sleep(phase.deadlineMs)]);
         }),
       );
     },

@@ -30,7 +30,8 @@ export interface Lifecycle {
  * channel is gone. A second signal exits at once, with code 1.
  */
 export function createLifecycle(options: {
-  readonly phases: () => readonly StopPhase[];
+  /** What it gives one after the other may be found out as it goes on. */
+  readonly phases: () => Iterable<StopPhase>;
   readonly logger: Logger;
   readonly process: ProcessLike;
 }): Lifecycle {

@@ -9,6 +9,9 @@ import { createJobStore } from '@renderyard/shared/job/job-store';
 import { createTicketQueue } from '@renderyard/shared/job/ticket-queue';
 import type { StopPhase } from '@renderyard/shared/lifecycle';
 import type { Logger } from '@renderyard/shared/logger';
+import { addInstallationMetrics, type InstallationSource } from '@renderyard/shared/metrics/installation-metrics';
+import { createStoreTimes, measuredStore, type StoreTimes } from '@renderyard/shared/metrics/measured-store';
+import { createMetrics, type Metrics } from '@renderyard/shared/metrics/metrics';
 import { startOperationsServer } from '@renderyard/shared/operations/operations-server';
 import { createRecovery } from '@renderyard/shared/recovery/recovery';
 import { awaitRedis, checkRedis } from '@renderyard/shared/redis/check-redis';
@@ -24,10 +27,12 @@ import { createWebhookStore } from '@renderyard/shared/webhook/webhook-store';
 import { createApp } from './app.ts';
 import { onFreePort } from './free-port.ts';
 import type { StreamLimits } from './live/event-streams.ts';
+import { type ApiMetrics, createApiMetrics } from './metrics/api-metrics.ts';
 
 /** Redis may start at the same time as we do. */
 const REDIS_PATIENCE_MS = 10_000;
 const CLOSE_MS = 3_000;
+const WATCHERS_MS = 500;
 /** After this long we listen also while Redis is being rebuilt, and say so to who asks. */
 const REBUILD_PATIENCE_MS = 1_000;
 
@@ -49,8 +54,10 @@ export async function startApi({
   stallMs,
   requestMs,
   streamLimits,
+  metrics = createMetrics({ service: 'api' }),
   clock,
   logger,
+  signal,
 }: {
   readonly config: Config;
   readonly redisUrl: string;
@@ -59,27 +66,41 @@ export async function startApi({
   readonly stallMs?: number;
   readonly requestMs?: number;
   readonly streamLimits?: StreamLimits;
+  /** Of the process, which has them with its own; a set of this API alone if left out. */
+  readonly metrics?: Metrics;
   readonly clock: Clock;
   readonly logger: Logger;
+  /** Ends the start: it throws while Redis is awaited, and waits for nothing more after that. */
+  readonly signal?: AbortSignal;
 }): Promise<RunningApi> {
+  // Whatever is tried again below, each family is made once.
+  const measured: Measured = {
+    metrics,
+    apiMetrics: createApiMetrics(metrics),
+    storeTimes: createStoreTimes(metrics),
+    foundInstallation: addInstallationMetrics(metrics, { config: given, clock }),
+  };
   const watched: Watched = { readiness: async () => [STARTING] };
   const { METRICS_HOST: host, METRICS_PORT: port } = given;
   const readiness = () => watched.readiness();
-  const operations = port === undefined ? undefined : await startOperationsServer({ host, port, readiness, logger });
+  const operations =
+    port === undefined
+      ? undefined
+      : await startOperationsServer({ host, port, metrics: () => metrics.read(), readiness, logger });
   const redis = connectRedis(redisUrl, 'api', logger);
   try {
-    await awaitRedis(redis, redisPatienceMs);
+    await awaitRedis(redis, redisPatienceMs, signal);
     for (const warning of await checkRedis(redis)) logger.warn(warning);
     const generation = createGeneration(redis, keyPrefix(given.REDIS_PREFIX));
     const signingKey = await loadSecretKey({ setting: given.SECRET_KEY, dataDir: given.DATA_DIR });
-    const own = { redis, redisUrl, generation, signingKey, stallMs, requestMs, streamLimits, clock, logger };
-    const listen = (config: Config) => listenWith({ config, watched, ...own });
+    const own = { redis, redisUrl, generation, signingKey, stallMs, requestMs, streamLimits, clock, logger, signal };
+    const listen = (config: Config) => listenWith({ config, watched, measured, ...own });
     const api = given.PORT === 0 ? await onFreePort(given, listen) : await listen(given);
     return {
       url: api.url,
       phases: () => [
         ...api.phases(),
-        { name: 'answer watchers no more', deadlineMs: CLOSE_MS, stop: () => operations?.close() },
+        { name: 'answer watchers no more', deadlineMs: WATCHERS_MS, stop: () => operations?.close() },
       ],
     };
   } catch (error) {
@@ -94,9 +115,18 @@ interface Watched {
   readiness: () => Promise<readonly Check[]>;
 }
 
+/** The metrics of the process, and the families that are filled where things happen. */
+interface Measured {
+  readonly metrics: Metrics;
+  readonly apiMetrics: ApiMetrics;
+  readonly storeTimes: StoreTimes;
+  readonly foundInstallation: (source: InstallationSource) => void;
+}
+
 async function listenWith({
   config,
   watched,
+  measured,
   redis,
   redisUrl,
   generation,
@@ -106,9 +136,11 @@ async function listenWith({
   streamLimits,
   clock,
   logger,
+  signal,
 }: {
   readonly config: Config;
   readonly watched: Watched;
+  readonly measured: Measured;
   readonly redis: Redis;
   readonly redisUrl: string;
   readonly generation: Generation;
@@ -118,9 +150,10 @@ async function listenWith({
   readonly streamLimits: StreamLimits | undefined;
   readonly clock: Clock;
   readonly logger: Logger;
+  readonly signal: AbortSignal | undefined;
 }): Promise<RunningApi> {
   const prefix = keyPrefix(config.REDIS_PREFIX);
-  const store = openStore({ ...config, publicUrl: config.PUBLIC_URL, signingKey });
+  const store = measuredStore(openStore({ ...config, publicUrl: config.PUBLIC_URL, signingKey }), measured.storeTimes);
   const queue = createTicketQueue({ redis, prefix: queuePrefix(config.REDIS_PREFIX) });
   const recovery = createRecovery({
     redis,
@@ -134,6 +167,7 @@ async function listenWith({
   });
   recovery.watch();
   const served = new AbortController();
+  signal?.addEventListener('abort', () => served.abort());
   await Promise.race([recovery.ready(served.signal), clock.sleep(REBUILD_PATIENCE_MS, served.signal)]);
   const ledger = createLedger({ redis, prefix, generation });
   // A rebuild does the same. Nobody waits for a store that is away.
@@ -165,6 +199,7 @@ async function listenWith({
     isStopping: () => stopping,
   });
   watched.readiness = readiness;
+  measured.foundInstallation({ redis, prefix, generation, recovery, readiness });
   const app = createApp({
     config,
     redis,
@@ -179,6 +214,8 @@ async function listenWith({
     clock,
     logger,
     readiness,
+    metrics: measured.metrics,
+    apiMetrics: measured.apiMetrics,
     stallMs,
     requestMs,
     streamLimits,

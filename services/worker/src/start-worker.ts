@@ -14,9 +14,12 @@ import { createJobStore } from '@renderyard/shared/job/job-store';
 import { createTicketQueue } from '@renderyard/shared/job/ticket-queue';
 import type { StopPhase } from '@renderyard/shared/lifecycle';
 import type { Logger } from '@renderyard/shared/logger';
+import { addInstallationMetrics } from '@renderyard/shared/metrics/installation-metrics';
+import { createStoreTimes, measuredStore } from '@renderyard/shared/metrics/measured-store';
 import { createMetrics, type Metrics } from '@renderyard/shared/metrics/metrics';
 import { DEFAULT_MODEL } from '@renderyard/shared/model/model';
 import { startOperationsServer } from '@renderyard/shared/operations/operations-server';
+import { orAborted } from '@renderyard/shared/or-aborted';
 import { createRecovery } from '@renderyard/shared/recovery/recovery';
 import { awaitRedis, checkRedis } from '@renderyard/shared/redis/check-redis';
 import { connectRedis } from '@renderyard/shared/redis/connect';
@@ -47,8 +50,9 @@ import { createTicketWorker } from './worker.ts';
 const REDIS_PATIENCE_MS = 10_000;
 /** The start waits so long for a Redis that is being rebuilt; after that the worker goes on waiting by itself. */
 const REBUILD_PATIENCE_MS = 10_000;
-/** Of the last phase: what is still open then is left to the process's end. */
+/** What is still open then is left to the process's end. */
 const CLOSE_MS = 3000;
+const WATCHERS_MS = 500;
 /** After calls were broken off, time to write down that their outcome is unknown. */
 const RECORD_MS = 5000;
 
@@ -72,23 +76,36 @@ export async function startWorker(options: {
   readonly metrics?: Metrics;
   readonly clock: Clock;
   readonly logger: Logger;
-}): Promise<{ readonly phases: readonly StopPhase[] }> {
+  /** Ends the start: it throws while Redis is awaited, and waits for nothing more after that. */
+  readonly signal?: AbortSignal;
+}): Promise<{ readonly phases: () => readonly StopPhase[] }> {
   const { config, clock, logger, metrics = createMetrics({ service: 'worker' }) } = options;
   const prefix = keyPrefix(config.REDIS_PREFIX);
   const worker = newId('wrk');
   const stopping = new AbortController();
+  options.signal?.throwIfAborted();
+  options.signal?.addEventListener('abort', () => stopping.abort(), { once: true });
   const abort = new AbortController();
 
+  const foundInstallation = addInstallationMetrics(metrics, { config, clock });
   let readiness = async (): Promise<readonly Check[]> => [STARTING];
   const { METRICS_HOST: host, METRICS_PORT: port } = config;
   const operations =
-    port === undefined ? undefined : await startOperationsServer({ host, port, readiness: () => readiness(), logger });
+    port === undefined
+      ? undefined
+      : await startOperationsServer({
+          host,
+          port,
+          metrics: () => metrics.read(),
+          readiness: () => readiness(),
+          logger,
+        });
   const redis = connectRedis(options.redisUrl, 'worker', logger);
   // Those who watch are answered also while Redis is away.
   const watching = connectRedis(options.redisUrl, 'api', logger);
   try {
-    await awaitRedis(redis, REDIS_PATIENCE_MS);
-    for (const warning of await checkRedis(redis)) logger.warn(warning);
+    await awaitRedis(redis, REDIS_PATIENCE_MS, stopping.signal);
+    for (const warning of await orAborted(checkRedis(redis), stopping.signal)) logger.warn(warning);
     if (operations !== undefined) watching.connect().catch(() => undefined);
   } catch (error) {
     redis.disconnect();
@@ -100,7 +117,10 @@ export async function startWorker(options: {
   const jobs = createJobStore({ redis, prefix, generation });
   const queue = createTicketQueue({ redis, prefix: queuePrefix(config.REDIS_PREFIX) });
   const signingKey = await loadSecretKey({ setting: config.SECRET_KEY, dataDir: config.DATA_DIR });
-  const store = openStore({ ...config, publicUrl: config.PUBLIC_URL, signingKey });
+  const store = measuredStore(
+    openStore({ ...config, publicUrl: config.PUBLIC_URL, signingKey }),
+    createStoreTimes(metrics),
+  );
   const spool = await openSpoolFolder(join(options.dataFolder, 'spool'), process.pid);
   const segmind = createSegmindClient({
     baseUrl: config.SEGMIND_BASE_URL,
@@ -163,6 +183,8 @@ export async function startWorker(options: {
       }),
     ],
   });
+
+  foundInstallation({ redis: watching, prefix, generation, recovery, readiness });
 
   const onError = async (error: unknown) => {
     if (!(error instanceof GenerationLostError)) return logger.warn({ err: error }, 'upkeep failed and is tried again');
@@ -251,11 +273,10 @@ export async function startWorker(options: {
   });
   const keeping = createKeeping({ flusher, states, files, store, ledger, clock, logger, worker, onError });
 
-  await rescue
-    .storeKept(store)
-    .catch((error: unknown) =>
-      logger.error({ err: error }, 'paid images that an earlier process kept on disk cannot be stored yet'),
-    );
+  await orAborted(rescue.storeKept(store), stopping.signal).catch((error: unknown) => {
+    if (!stopping.signal.aborted)
+      logger.error({ err: error }, 'paid images that an earlier process kept on disk cannot be stored yet');
+  });
   const begin = async (): Promise<void> => {
     await recovery.ready(stopping.signal);
     if (stopping.signal.aborted) return;
@@ -282,7 +303,7 @@ export async function startWorker(options: {
   began.catch((error: unknown) => logger.fatal({ err: error }, 'the worker cannot begin'));
 
   return {
-    phases: [
+    phases: () => [
       {
         name: 'take no more tickets',
         deadlineMs: 2000,
@@ -317,10 +338,12 @@ export async function startWorker(options: {
           await tickets.close();
           await Promise.all([queue.close(), segmind.close(), store.close(), spool.remove()]);
           watching.disconnect();
-          await redis.quit();
+          // One that is away would be waited for.
+          if (redis.status === 'ready') await redis.quit();
+          else redis.disconnect();
         },
       },
-      { name: 'answer watchers no more', deadlineMs: CLOSE_MS, stop: () => operations?.close() },
+      { name: 'answer watchers no more', deadlineMs: WATCHERS_MS, stop: () => operations?.close() },
     ],
   };
 }

@@ -10,9 +10,11 @@ const OLDEST: readonly [number, number] = [6, 2];
 
 /**
  * Connects, and waits for a Redis that is still starting.
- * @throws {RedisUnfitError} when it cannot be reached within `patienceMs`, with the last reason.
+ * @throws {RedisUnfitError} when it cannot be reached within `patienceMs`, with the last reason; the signal's reason
+ * when that aborts before.
  */
-export async function awaitRedis(redis: Redis, patienceMs: number): Promise<void> {
+export async function awaitRedis(redis: Redis, patienceMs: number, signal?: AbortSignal): Promise<void> {
+  signal?.throwIfAborted();
   if (redis.status === 'ready') return;
   let reason = 'it did not answer';
   const onError = (error: Error) => {
@@ -20,11 +22,14 @@ export async function awaitRedis(redis: Redis, patienceMs: number): Promise<void
   };
   let timer: NodeJS.Timeout | undefined;
   let onReady = () => {};
+  let onAbort = () => {};
   redis.on('error', onError);
   try {
     await new Promise<void>((resolve, reject) => {
       onReady = resolve;
       redis.once('ready', onReady);
+      onAbort = () => reject(signal?.reason);
+      signal?.addEventListener('abort', onAbort);
       timer = setTimeout(
         () =>
           reject(
@@ -39,6 +44,7 @@ export async function awaitRedis(redis: Redis, patienceMs: number): Promise<void
     });
   } finally {
     clearTimeout(timer);
+    signal?.removeEventListener('abort', onAbort);
     redis.off('ready', onReady);
     redis.off('error', onError);
   }
