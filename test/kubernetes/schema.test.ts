@@ -4,8 +4,8 @@ import { schemaProblems } from './schema.ts';
 
 test.each(MANIFESTS.map((each) => [`${each.kind} ${each.metadata.name} in ${each.file}`, each] as const))(
   '%s is what the schema of its kind says',
-  async (_, each) => {
-    expect(await schemaProblems(each)).toEqual([]);
+  (_, each) => {
+    expect(schemaProblems(each)).toEqual([]);
   },
 );
 
@@ -64,11 +64,11 @@ test.each([
     }),
     ['/spec/minReplicas: there is no such field'],
   ],
-])('%s is noticed', async (_, broken, problems) => {
-  expect(await schemaProblems(broken)).toEqual(problems);
+])('%s is noticed', (_, broken, problems) => {
+  expect(schemaProblems(broken)).toEqual(problems);
 });
 
-test('a version that Kubernetes does not have is noticed', async () => {
-  const old = { ...manifest('PodDisruptionBudget', 'renderyard-api'), apiVersion: 'policy/v7' };
-  await expect(schemaProblems(old)).rejects.toThrow();
+test('a version that the kind does not have is noticed', () => {
+  const old = { ...manifest('HorizontalPodAutoscaler', 'renderyard-worker'), apiVersion: 'autoscaling/v2beta2' };
+  expect(schemaProblems(old)).toEqual(['there is no schema of HorizontalPodAutoscaler in autoscaling/v2beta2']);
 });
