@@ -11,6 +11,7 @@
 -- include holds.lua
 -- include ../batch/rows.lua
 -- include line.lua
+-- include rate.lua
 
 -- A single job that waits has to ask again within this time of its turn, in milliseconds, or it goes before nobody.
 local AHEAD_MS = 1000
@@ -37,7 +38,13 @@ if batch and (not row_may_run(a.job, now) or not redis.call('ZSCORE', P .. 'fed'
 end
 
 local trials = {}
-for _, name in ipairs({ 'operator', 'unauthorized', 'credits', 'store', 'upstream', 'rate', 'model:' .. a.model, 'key:' .. account }) do
+local names = { 'upgrade', 'operator', 'unauthorized', 'credits', 'store', 'upstream', 'rate', 'model:' .. a.model, 'key:' .. account }
+-- Whatever is nobody's own holds all work, also what only a newer version knows, which is about to take over.
+local known = table.concat(names, ' ')
+for _, name in ipairs(redis.call('HKEYS', P .. 'holds')) do
+  if not string.find(name, ':', 1, true) and not string.find(known, name, 1, true) then names[#names + 1] = name end
+end
+for _, name in ipairs(names) do
   local passing, hold = passes(name, now)
   if not passing then
     local ends = hold['until'] or hold.trial_at
@@ -137,6 +144,7 @@ redis.call('ZREM', P .. 'ahead', a.job)
 redis.call('LPUSH', P .. 'pace', now)
 redis.call('LTRIM', P .. 'pace', 0, a.pace.calls - 1)
 redis.call('PEXPIRE', P .. 'pace', math.ceil(a.pace.window_ms))
+count_call(now)
 
 -- An image as dear as the one that waited for credits can be paid for.
 local waited = credits_number('drain')

@@ -1,5 +1,6 @@
 /** Why work waits. A hold stands until its own cause is gone; several can stand at once. */
 export type HoldName =
+  | 'upgrade'
   | 'operator'
   | 'unauthorized'
   | 'credits'
@@ -11,6 +12,7 @@ export type HoldName =
 
 /** The reason as clients read it, in the order in which one is shown when several stand. */
 export const HOLD_REASONS = [
+  'upgrade',
   'operator',
   'unauthorized',
   'credits',
@@ -34,9 +36,11 @@ export interface Hold {
   readonly trialAt?: number;
 }
 
+/** A hold that this version does not know is one under which a newer one takes over. */
 export function holdReason(name: HoldName): HoldReason {
   if (name.startsWith('model:')) return 'model';
-  return name.startsWith('key:') ? 'key_budget' : (name as HoldReason);
+  if (name.startsWith('key:')) return 'key_budget';
+  return HOLD_REASONS.find((reason) => reason === name) ?? 'upgrade';
 }
 
 /** Whether a hold keeps all work, not only that of one model or of one API key. */

@@ -1,10 +1,11 @@
-import { newSecret } from '../ids.ts';
 import type { Redis } from '../redis/connect.ts';
 import { defineScript, GenerationLostError } from '../redis/script.ts';
+import { newMark } from '../upgrade/state-version.ts';
+import { VERSION } from '../version.ts';
 
 /** The lock runs out so long after its holder has died. Renewed four times in that time. */
-const LOCK_MS = 12_000;
-const RENEWALS = 4;
+export const LOCK_MS = 12_000;
+export const RENEWALS = 4;
 /** A worker that has not told of its calls for this long is dead. */
 const SILENT_MS = 10_000;
 
@@ -39,11 +40,19 @@ export type RebuildLocks = ReturnType<typeof createRebuildLocks>;
  * One process rebuilds; the token keeps out one that was frozen meanwhile: whatever it still writes goes through
  * scripts that look whether the lock is its own, and so does the mark, in the same step in which it is set.
  */
-export function createRebuildLocks({ redis, prefix }: { readonly redis: Redis; readonly prefix: string }) {
+export function createRebuildLocks({
+  redis,
+  prefix,
+  stateVersion,
+}: {
+  readonly redis: Redis;
+  readonly prefix: string;
+  readonly stateVersion: number;
+}) {
   return {
     /** @returns undefined when another process has the lock, or there is a mark. */
     async take(): Promise<RebuildLock | undefined> {
-      const token = newSecret(12);
+      const token = newMark({ version: stateVersion });
       const taken = await scripts.take(redis, prefix, { token, ms: LOCK_MS });
       if (taken.verdict !== 'ours') return undefined;
       const lost = new AbortController();
@@ -57,7 +66,7 @@ export function createRebuildLocks({ redis, prefix }: { readonly redis: Redis; r
         token,
         takenAt: taken.now,
         signal: lost.signal,
-        setMark: async () => (await scripts.mark(redis, prefix, { token })).done,
+        setMark: async () => (await scripts.mark(redis, prefix, { token, written_by: VERSION })).done,
         release: async () => {
           clearInterval(renewing);
           await scripts.keep(redis, prefix, { token });
