@@ -10,6 +10,7 @@ import { newId } from '@renderyard/shared/ids';
 import type { JobStore } from '@renderyard/shared/job/job-store';
 import type { TicketQueue } from '@renderyard/shared/job/ticket-queue';
 import type { Logger } from '@renderyard/shared/logger';
+import type { Metrics } from '@renderyard/shared/metrics/metrics';
 import type { Recovery } from '@renderyard/shared/recovery/recovery';
 import { connectRedis, type Redis } from '@renderyard/shared/redis/connect';
 import type { Generation } from '@renderyard/shared/redis/generation';
@@ -29,10 +30,12 @@ import { createFeeder } from './jobs/feeder.ts';
 import { createJobViewer } from './jobs/job-viewer.ts';
 import { createEventStreams, type StreamLimits } from './live/event-streams.ts';
 import { createLiveStream } from './live/live-stream.ts';
+import type { ApiMetrics } from './metrics/api-metrics.ts';
 import { addClosing } from './plugins/closing.ts';
 import { addIdempotency } from './plugins/idempotency.ts';
 import { addJsonBody, BODY_LIMIT } from './plugins/json-body.ts';
 import { allowLoopbackOnly } from './plugins/loopback-only.ts';
+import { measureRequests } from './plugins/measure-requests.ts';
 import { requireOneHost } from './plugins/one-host.ts';
 import { addProblemReplies, answerClientError, sendProblem } from './plugins/problem-replies.ts';
 import { refuseWhileRebuilding } from './plugins/refuse-while-rebuilding.ts';
@@ -59,6 +62,7 @@ import { jobActionRoutes } from './routes/job-actions.ts';
 import { jobDeletionRoute } from './routes/job-deletion.ts';
 import { jobImageRoute } from './routes/job-image.ts';
 import { jobsRoutes } from './routes/jobs.ts';
+import { metricsRoute } from './routes/metrics.ts';
 import { modelsRoutes } from './routes/models.ts';
 import { openapiRoute } from './routes/openapi.ts';
 import { storeObjects } from './routes/store-objects.ts';
@@ -98,6 +102,9 @@ export interface AppDeps {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly readiness: () => Promise<readonly Check[]>;
+  /** Of the process; and what of it this app counts. */
+  readonly metrics: Metrics;
+  readonly apiMetrics: ApiMetrics;
   /** Milliseconds after which a client that takes nothing of an answer is given up; 30 s if left out. */
   readonly stallMs?: number | undefined;
   /** Milliseconds in which a request must have arrived, and of silence of a sender of an upload; 30 s if left out. */
@@ -137,6 +144,7 @@ export function createApp(deps: AppDeps): App {
   });
   app.setValidatorCompiler(compileSchema);
   addRequestRecord(app, { logger });
+  measureRequests(app, { metrics: deps.apiMetrics });
   addSecurityHeaders(app);
   addClosing(app);
   endStuckConnections(app, { stallMs: deps.stallMs });
@@ -184,12 +192,18 @@ export function createApp(deps: AppDeps): App {
     ...{ live, redis, prefix, clock, limits: deps.streamLimits },
     ...{ finder, batchViewer, viewer, ledger, files, beginReading, jobs, findRowJob, publicUrl: config.PUBLIC_URL },
   });
+  deps.apiMetrics.watchStreams(() => eventStreams.places.open);
   const mostWaiting = config.MAX_WAITING_JOBS;
 
   openapiRoute(app);
   homeRoute(app);
   healthRoutes(app, { readiness: deps.readiness });
   app.register(storeObjects, { store, signingKey: deps.signingKey, clock });
+  app.register((scope: App, _options, done) => {
+    requireKey(scope, { keys });
+    metricsRoute(scope, { metrics: deps.metrics });
+    done();
+  });
   app.register(
     (v1: App, _options, done) => {
       requireKey(v1, { keys });

@@ -18,6 +18,7 @@ local now = redis_now()
 -- The last row may have ended long before all was in the store.
 redis.call('HSET', batch, 'ended_at', string.format('%.0f', a.ended_at), 'told_at', now)
 redis.call('ZREM', P .. 'dirty', a.id)
+redis.call('SREM', P .. 'open', a.id)
 forget_rows(a.id, now)
 local bits = P .. 'bits:' .. a.id
 redis.call('DEL', bits .. ':ok', bits .. ':failed', bits .. ':again', P .. 'ends:' .. a.id, P .. 'versions:' .. a.id,

@@ -13,6 +13,7 @@ redis.call('ZADD', P .. 'batches:' .. a.account, 0, a.id)
 local was = redis.call('HGET', batch, 'status')
 -- A batch that has ended is opened again to retry its failed rows.
 if was and (was ~= 'completed' or a.only_unknown) then return cjson.encode({ new = false }) end
+redis.call('SADD', P .. 'open', a.id)
 redis.call('DEL', batch)
 redis.call('HSET', batch, unpack(a.fields))
 for _, name in ipairs({ 'ok', 'failed', 'again' }) do

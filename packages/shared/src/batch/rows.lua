@@ -2,6 +2,7 @@
 --   batch:<id>           hash: state, counters, and `cursor`, the highest row that was ever fed
 --   bits:<id>:ok|failed  row r has ended so: bit r - 1
 --   bits:<id>:again      row r, not above the cursor, is to be fed again
+--   open                 batches that have not ended
 --   kept:<id>            rows that were given back and have a hash still, because they have cost something
 --   results:<id>:<part>  hash row -> line of the results part, until it lies in the store
 --   dirty (batches by when their results are due to be written), dirty:<id> (parts)

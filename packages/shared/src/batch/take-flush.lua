@@ -15,6 +15,8 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', P .. 'dirty', '-inf', now, 'LIMI
     local lease = string.format('%.0f', version)
     if redis.call('SET', P .. 'flushing:' .. id, lease, 'NX', 'PX', a.lease_ms) then
       redis.call('HSET', batch, 'version', lease)
+      -- Also of one that was opened before this list was kept.
+      redis.call('SADD', P .. 'open', id)
       local parts = {}
       for _, part in ipairs(redis.call('SMEMBERS', P .. 'dirty:' .. id)) do
         parts[#parts + 1] = { tonumber(part), tonumber(redis.call('HGET', P .. 'versions:' .. id, part) or nil) or 0 }

@@ -23,7 +23,7 @@ if state[3] and state[3] ~= '[]' then
   tell_job(a.id, 'succeeded', account, now)
   return cjson.encode({ status = 'succeeded' })
 end
-redis.call('HSET', job, 'status', 'queued', 'tries', 0, 'uncertain_tries', 0)
+redis.call('HSET', job, 'status', 'queued', 'tries', 0, 'uncertain_tries', 0, 'queued_at', redis_now())
 redis.call('HDEL', job, 'ended_at', 'expires_at')
 redis.call('ZREM', P .. 'ended', a.id)
 redis.call('ZADD', list .. 'queued', 0, a.id)

@@ -1,4 +1,5 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import type { Exposition } from '../operations/operations-server.ts';
 import { VERSION } from '../version.ts';
 import { allLabels, boundLabels, type Labels, type LabelValues } from './labels.ts';
 
@@ -9,7 +10,7 @@ export interface Family<L extends string> {
   readonly labels: LabelValues<L>;
 }
 
-/** Only grows, as long as the process runs. All of its series are there from the start, so that the first is no surprise. */
+/** Only grows, as long as the process runs. */
 export interface CounterOf<L extends string> {
   add(labels: Labels<L>, by?: number): void;
 }
@@ -24,20 +25,16 @@ export interface GaugeOf<L extends string> {
   clear(): void;
 }
 
-/** What `GET /metrics` answers, in Prometheus's text format. */
-export interface Exposition {
-  readonly contentType: string;
-  readonly body: string;
-}
-
 /** The metrics of one process. Nothing of them is global: a test may have several. */
 export interface Metrics {
-  counter<L extends string>(family: Family<L>): CounterOf<L>;
+  /** @param begins whether all of its series are there from the start, at 0, so that the first step is seen as one; true if left out. */
+  counter<L extends string>(family: Family<L> & { readonly begins?: boolean }): CounterOf<L>;
   /** @param buckets upper bounds, ascending. */
   histogram<L extends string>(family: Family<L> & { readonly buckets: readonly number[] }): HistogramOf<L>;
   gauge<L extends string>(family: Family<L>): GaugeOf<L>;
   /** Has this run before each reading. It must not reject, and must end within the time of a scrape. */
   beforeReading(update: () => Promise<void> | void): void;
+  /** What `GET /metrics` answers, in Prometheus's text format. */
   read(): Promise<Exposition>;
 }
 
@@ -64,7 +61,7 @@ export function createMetrics({
   const metrics: Metrics = {
     counter(family) {
       const counter = new Counter(of(family));
-      for (const labels of allLabels(family.labels)) counter.inc(labels, 0);
+      if (family.begins !== false) for (const labels of allLabels(family.labels)) counter.inc(labels, 0);
       return { add: (labels, by = 1) => counter.inc(boundLabels(family.labels, labels), by) };
     },
     histogram(family) {

@@ -10,6 +10,10 @@ export function createStreamPlaces({ perAccount, inAll }: { readonly perAccount:
   const taken = new Map<string, number>();
   let all = 0;
   return {
+    /** How many are open. */
+    get open() {
+      return all;
+    },
     /** @returns gives the place back. @throws {ProblemError} `too_many_streams`, `streams_full`. */
     take(account: string): () => void {
       const own = taken.get(account) ?? 0;

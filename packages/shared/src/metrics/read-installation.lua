@@ -1,0 +1,107 @@
+-- Reads what an installation is like, for those who watch, in one step. Nothing is changed. However much there is, it looks
+-- at so many of each: the oldest of what waits, some of the batches and receivers.
+-- a: generation
+-- Returns {now, …} as InstallationFacts of installation.ts names it: times in milliseconds since 1970, amounts in
+--    nanocredits as texts, and false for what is not known
+-- include ../redis/guard.lua
+-- include ../job/backlog.lua
+-- include ../credits/rate.lua
+
+local MOST_FED, MOST_WAITING, MOST_BATCHES, MOST_RECEIVERS = 2000, 1000, 5000, 2000
+
+local now = redis_now()
+local function number(value) return tonumber(value or nil) end
+local function earlier(one, other) return one and other and math.min(one, other) or one or other end
+
+-- Since when a single job waits for a call: its retry by hand, the end of the wait before its next attempt, else its
+-- acceptance; or its ticket, where it has made calls before.
+local JOB = { 'status', 'created_at', 'queued_at', 'retry_at', 'started_at' }
+local function waits_since(state, fed_at)
+  if state[4] then return number(state[4]) end
+  return number(state[3]) or state[5] and fed_at or number(state[2])
+end
+
+-- Tickets that nobody has called for.
+local oldest_ticket, oldest_job, unclaimed = nil, nil, 0
+local fed = redis.call('ZRANGE', P .. 'fed', 0, MOST_FED - 1, 'WITHSCORES')
+for i = 1, #fed, 2 do
+  local state = redis.call('HMGET', P .. 'job:' .. fed[i], unpack(JOB))
+  if state[1] == 'queued' then
+    local at = tonumber(fed[i + 1])
+    oldest_ticket = earlier(oldest_ticket, math.max(at, number(state[4]) or 0))
+    if not string.match(fed[i], '^job_[0-9a-z]+_%d+$') then
+      unclaimed = unclaimed + 1
+      oldest_job = earlier(oldest_job, waits_since(state, at))
+    end
+  end
+end
+
+-- Ids are in the order of acceptance, so the first that was not retried by hand is the oldest of those.
+local function look_at(ids)
+  for _, id in ipairs(ids) do
+    local state = redis.call('HMGET', P .. 'job:' .. id, unpack(JOB))
+    if state[1] == 'queued' then
+      oldest_job = earlier(oldest_job, waits_since(state))
+      if not state[3] then return end
+    end
+  end
+end
+look_at(redis.call('ZRANGE', P .. 'waiting', 0, MOST_WAITING - 1))
+for _, lot in ipairs(redis.call('SMEMBERS', P .. 'parked')) do
+  local parked = P .. 'parked:' .. lot
+  look_at(redis.call('ZRANGE', parked, 0, MOST_WAITING - 1))
+  -- Those that were called before they were parked have a time, and come last.
+  for _, id in ipairs(redis.call('ZRANGEBYSCORE', parked, '(0', '+inf', 'LIMIT', 0, 100)) do look_at({ id }) end
+end
+
+local batches, rows = { running = 0, paused = 0, canceling = 0, finishing = 0 }, 0
+for _, id in ipairs(redis.call('SRANDMEMBER', P .. 'open', MOST_BATCHES)) do
+  local state = redis.call('HMGET', P .. 'batch:' .. id, 'status', 'total', 'succeeded', 'failed', 'processing')
+  local status = state[1]
+  if batches[status] then batches[status] = batches[status] + 1 end
+  if status == 'running' or status == 'paused' then
+    rows = rows + math.max(0, state[2] - state[3] - state[4] - (state[5] or 0))
+  end
+end
+
+local queue = P .. 'render:'
+local tickets = {
+  waiting = redis.call('LLEN', queue .. 'wait') + redis.call('LLEN', queue .. 'paused') + redis.call('ZCARD', queue .. 'prioritized'),
+  active = redis.call('LLEN', queue .. 'active'),
+  delayed = redis.call('ZCARD', queue .. 'delayed'),
+}
+
+-- A receiver that fails, or is disabled, has due deliveries for reasons of its own.
+local deliveries, oldest_due = redis.call('ZCARD', P .. 'leases'), nil
+for _, receiver in ipairs(redis.call('ZRANGE', P .. 'owed', 0, MOST_RECEIVERS - 1)) do
+  local due = P .. 'dq:' .. receiver
+  local hook = redis.call('HMGET', P .. 'hook:' .. receiver, 'failing', 'state')
+  deliveries = deliveries + redis.call('ZCARD', due)
+  if not hook[1] and hook[2] ~= 'disabled' then
+    oldest_due = earlier(oldest_due, number(redis.call('ZRANGE', due, 0, 0, 'WITHSCORES')[2]))
+  end
+end
+
+local holds = {}
+local all = redis.call('HGETALL', P .. 'holds')
+for i = 1, #all, 2 do
+  local hold = cjson.decode(all[i + 1])
+  if not hold['until'] or hold['until'] > now then holds[#holds + 1] = { name = all[i], since = hold.since } end
+end
+
+local credits = redis.call('HMGET', P .. 'credits', 'balance', 'read_at', 'reserved', 'uncertain', 'spent', 'state')
+local policy = redis.call('HMGET', P .. 'policy', 'floor', 'told:floor', 'low', 'told:low')
+local head = redis.call('XRANGE', P .. 'outbox', '-', '+', 'COUNT', 1)[1]
+return cjson.encode({
+  now = now,
+  tickets = tickets, oldest_ticket = oldest_ticket or false,
+  jobs = backlog() + unclaimed, oldest_job = oldest_job or false,
+  batches = batches, rows = rows,
+  calls_of_minute = calls_of_minute(now), slots = redis.call('ZCARD', P .. 'slots'),
+  balance = credits[1], read_at = number(credits[2]) or false, reserved = credits[3], uncertain = credits[4], spent = credits[5],
+  state = credits[6] or 'open', floor = policy[1] or policy[2], low = policy[3] or policy[4],
+  uncertain_calls = redis.call('HLEN', P .. 'uncertain'),
+  holds = #holds > 0 and holds or false,
+  deliveries = deliveries, oldest_due = oldest_due or false,
+  outbox = redis.call('XLEN', P .. 'outbox'), oldest_event = head and tonumber(string.match(head[1], '^%d+')) or false,
+})
