@@ -1,5 +1,6 @@
 import type { Nanocredits } from '../credits/amount.ts';
 import { newSecret } from '../ids.ts';
+import { originFields } from '../origin.ts';
 import type { Redis } from '../redis/connect.ts';
 import { defineScript } from '../redis/script.ts';
 import { BATCH_EVENT_TYPES, eventsField } from '../webhook/event-type.ts';
@@ -126,6 +127,7 @@ export function createBatchStates({
         // No version that is written from now on may come before one that is there.
         version: Math.max(0, ...(progress?.versions.values() ?? [])),
         ...(progress?.startedAt === undefined ? {} : { started_at: progress.startedAt }),
+        ...originFields(record),
       };
       const versions = [...(progress?.versions ?? [])].flat();
       const answer = await scripts.open(redis, prefix, {

@@ -106,6 +106,9 @@ export interface BatchRecord {
   readonly rejected_parts: readonly RowsPart[];
   readonly report: BatchReport;
   readonly classes: readonly ClassCount[];
+  /** The request that submitted it, and its span; see {@link Origin}. */
+  readonly request?: string;
+  readonly traceparent?: string;
 }
 
 /** What somebody may decide about a batch; `set` changes its terms. */

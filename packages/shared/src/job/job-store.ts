@@ -1,4 +1,5 @@
 import type { Nanocredits } from '../credits/amount.ts';
+import { type Origin, originFields } from '../origin.ts';
 import type { Redis } from '../redis/connect.ts';
 import type { Generation } from '../redis/generation.ts';
 import { defineScript } from '../redis/script.ts';
@@ -19,6 +20,7 @@ export interface NewJob {
   readonly webhookEvents?: readonly EventType[] | undefined;
   readonly createdAt: number;
   readonly expiresAt: number | undefined;
+  readonly origin?: Origin | undefined;
 }
 
 /** Names a ticket in the queue: a job, and which of its tickets. */
@@ -104,6 +106,7 @@ export function createJobStore({
         ...(job.webhook === undefined
           ? {}
           : { webhook: job.webhook, webhook_events: eventsField(job.webhookEvents ?? JOB_EVENT_TYPES) }),
+        ...originFields(job.origin),
       };
       const { status } = await scripts.create(redis, prefix, {
         ...known(),

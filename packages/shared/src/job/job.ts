@@ -1,4 +1,5 @@
 import type { Nanocredits } from '../credits/amount.ts';
+import type { Origin } from '../origin.ts';
 import type { EventType } from '../webhook/event-type.ts';
 
 /** The states of a job; the last four are final. */
@@ -82,6 +83,8 @@ export interface Job {
   readonly expiresAt: number | undefined;
   /** Where its image lies in the store, less the extension; of a row known once it was read from the store. */
   readonly imageKey: string;
+  /** The request that submitted it, or its batch, for the log alone; of a row known once it was read from the store. */
+  readonly origin?: Origin | undefined;
 }
 
 /** Where the image of a job outside a batch lies, less its extension. */

@@ -1,3 +1,4 @@
+import { readOrigin } from '../origin.ts';
 import { parseEventsField } from '../webhook/event-type.ts';
 import { type Image, imageKey, type Job, type JobError, type JobStatus } from './job.ts';
 
@@ -32,5 +33,6 @@ export function readJob(hash: Readonly<Record<string, string>>): Job | undefined
     endedAt: time('ended_at'),
     expiresAt: time('expires_at'),
     imageKey: hash.batch === undefined ? imageKey(hash.id) : '',
+    origin: readOrigin(hash),
   };
 }

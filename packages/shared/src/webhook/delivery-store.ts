@@ -1,3 +1,4 @@
+import { originFields } from '../origin.ts';
 import { defineScript } from '../redis/script.ts';
 import { type AttemptRecord, type Delivery, type DeliveryStatus, type NewDelivery, readDelivery } from './delivery.ts';
 import type { ScriptContext } from './script-context.ts';
@@ -170,6 +171,6 @@ export function createDeliveryStore({ redis, prefix, generation }: ScriptContext
   };
 }
 
-function snake({ jobId, batchId, ...delivery }: NewDelivery) {
-  return { ...delivery, job_id: jobId, batch_id: batchId };
+function snake({ jobId, batchId, origin, ...delivery }: NewDelivery) {
+  return { ...delivery, ...originFields(origin), job_id: jobId, batch_id: batchId };
 }

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { idOf } from '../ids.ts';
+import { type Origin, readOrigin } from '../origin.ts';
 import type { Addressee } from './event.ts';
 import type { DeliveredType } from './event-type.ts';
 
@@ -34,6 +35,8 @@ export interface Delivery {
   readonly url: string | undefined;
   readonly jobId: string | undefined;
   readonly batchId: string | undefined;
+  /** Of the job or batch, for the log alone. */
+  readonly origin?: Origin | undefined;
   readonly status: DeliveryStatus;
   /** When the event happened. */
   readonly at: number;
@@ -51,7 +54,7 @@ export interface Delivery {
 /** A delivery that is to be made. */
 export type NewDelivery = Pick<
   Delivery,
-  'id' | 'event' | 'type' | 'account' | 'receiver' | 'url' | 'jobId' | 'batchId' | 'at' | 'body'
+  'id' | 'event' | 'type' | 'account' | 'receiver' | 'url' | 'jobId' | 'batchId' | 'origin' | 'at' | 'body'
 >;
 
 /**
@@ -89,6 +92,7 @@ export function readDelivery(hash: Readonly<Record<string, string>>): Delivery |
     url: hash.url,
     jobId: hash.job_id,
     batchId: hash.batch_id,
+    origin: readOrigin(hash),
     status: hash.status as DeliveryStatus,
     at: Number(hash.at),
     createdAt: Number(hash.created_at),

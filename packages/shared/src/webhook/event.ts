@@ -15,6 +15,9 @@ export interface OutboxEvent {
   readonly to: readonly Addressee[];
   readonly job_id?: string;
   readonly batch_id?: string;
+  /** Of a row: the request that submitted its batch, and its span. Of what has a hash, that tells. */
+  readonly request?: string;
+  readonly traceparent?: string;
   /** The Redis hash of a job outside of batches. */
   readonly job?: Readonly<Record<string, string>>;
   /** A row that ended; `line` is its `RowEnd`, as JSON. */

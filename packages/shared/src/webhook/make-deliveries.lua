@@ -1,5 +1,6 @@
 -- Makes deliveries of an event, each once however often it is asked, and takes the event from the outbox.
--- a: generation, entry? (of the outbox), wait_ms? (before the first attempt), deliveries = [{id, event, type, account, receiver, url?, body, job_id?, batch_id?, at}]
+-- a: generation, entry? (of the outbox), wait_ms? (before the first attempt), deliveries = [{id, event, type, account, receiver, url?, body, job_id?, batch_id?,
+--    request?, traceparent?, at}]
 -- Returns {made, full = deliveries that found no place: what was missed is noted; known = some were made before}
 -- include ../redis/guard.lua
 -- include receivers.lua
@@ -22,7 +23,7 @@ for _, each in ipairs(a.deliveries or {}) do
     owe(receiver, each.at)
     if not hook[2] then redis.call('HSET', P .. 'hook:' .. receiver, 'account', each.account) end
     local fields = { 'id', id, 'receiver', receiver, 'at', string.format('%.0f', each.at), 'created_at', now, 'tries', 0, 'attempts', '[]' }
-    for _, name in ipairs({ 'event', 'type', 'account', 'url', 'body', 'job_id', 'batch_id' }) do
+    for _, name in ipairs({ 'event', 'type', 'account', 'url', 'body', 'job_id', 'batch_id', 'request', 'traceparent' }) do
       if each[name] then
         fields[#fields + 1] = name
         fields[#fields + 1] = each[name]

@@ -79,7 +79,7 @@ end
 local function tell_row(id, batch, row, status, line, now)
   local type = 'job.' .. status
   local state = redis.call('HMGET', P .. 'batch:' .. batch, 'account', 'webhook', 'webhook_events', 'runs',
-    'total', 'succeeded', 'failed', 'progress_step', 'progress_at', 'created_at')
+    'total', 'succeeded', 'failed', 'progress_step', 'progress_at', 'created_at', 'request', 'traceparent')
   local account, asked = state[1], state[3]
   live(account, type, now, 'job', id, 'batch', batch, 'row', row, 'line', line)
   tell_progress(batch, state, now)
@@ -88,7 +88,7 @@ local function tell_row(id, batch, row, status, line, now)
   if #to == 0 then return end
   put_out({
     id = event_id(id, type, state[4]), type = type, account = account, at = now, to = to, job_id = id, batch_id = batch,
-    row = { row = row, line = line },
+    row = { row = row, line = line }, request = state[11] or nil, traceparent = state[12] or nil,
   })
 end
 

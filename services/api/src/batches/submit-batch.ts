@@ -9,6 +9,7 @@ import { readStoredBatch, unopened } from '@renderyard/shared/batch/stored-batch
 import type { Clock } from '@renderyard/shared/clock';
 import { describeError } from '@renderyard/shared/describe-error';
 import type { Logger } from '@renderyard/shared/logger';
+import { type Origin, originFields } from '@renderyard/shared/origin';
 import type { Store } from '@renderyard/shared/store/store';
 import { ProblemError } from '../errors/problem-error.ts';
 import { toProblem } from '../errors/to-problem.ts';
@@ -38,6 +39,8 @@ export interface BatchSubmission {
   /** Of the batch, drawn before, so that submitting again makes no second one. */
   readonly id: string;
   readonly account: string;
+  /** The request itself, for the log. */
+  readonly origin?: Origin | undefined;
   /** Whether an earlier run of the request broke off, so that the batch may exist already. */
   readonly continued: boolean;
   /**
@@ -106,7 +109,7 @@ async function same(deps: SubmitBatchDeps, record: BatchRecord | undefined, resu
 
 async function make(
   deps: SubmitBatchDeps,
-  { id, account, continued }: BatchSubmission,
+  { id, account, origin, continued }: BatchSubmission,
   upload: string,
   { request, result }: Imported,
   marker: UploadMarker,
@@ -117,6 +120,7 @@ async function make(
   const record: BatchRecord = {
     ...{ format: 1, id, account, created_at: now, model, source, options },
     ...{ columns, text, base, rows, upload, parts, rejected_parts, report, classes },
+    ...originFields(origin),
   };
   const decision: BatchDecision = {
     ...{ seq: 1, at: now, status: 'running', runs: 0 },

@@ -1,5 +1,6 @@
 import { imageKey, type Job } from '@renderyard/shared/job/job';
 import type { JobStore, NewJob } from '@renderyard/shared/job/job-store';
+import type { Origin } from '@renderyard/shared/origin';
 import { ProblemError } from '../errors/problem-error.ts';
 import type { Feeder } from './feeder.ts';
 import type { JobRequest } from './job-request.ts';
@@ -15,6 +16,8 @@ export interface Submission {
   readonly request: JobRequest;
   /** Milliseconds since 1970. */
   readonly now: number;
+  /** The request itself, for the log. */
+  readonly origin?: Origin | undefined;
 }
 
 /**
@@ -28,7 +31,7 @@ export async function submitJob(
     feedQueue,
     mostWaiting,
   }: { readonly jobs: JobStore; readonly feedQueue: Feeder; readonly mostWaiting: number },
-  { id, account, request, now }: Submission,
+  { id, account, request, now, origin }: Submission,
 ): Promise<Job> {
   const job: NewJob = {
     id,
@@ -40,6 +43,7 @@ export async function submitJob(
     webhookEvents: request.webhookEvents,
     createdAt: now,
     expiresAt: request.expiresInMs === undefined ? undefined : now + request.expiresInMs,
+    origin,
   };
   if ((await jobs.create(job, mostWaiting)) === 'full')
     throw new ProblemError('backlog_full', undefined, { retryAfter: BACKLOG_RETRY_AFTER });

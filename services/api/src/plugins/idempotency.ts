@@ -140,7 +140,16 @@ function fingerprint({ method, url, bodyHash, routeOptions }: FastifyRequest): s
 
 /** Gives a kept answer again. */
 export function replay(reply: FastifyReply, { status, headers, body }: KeptAnswer): FastifyReply {
+  Object.assign(reply.request.record, { replayed: true, ...madeAt(headers.location) });
   return reply.code(status).headers(headers).header('idempotency-replayed', 'true').send(body);
+}
+
+/** What the first request made, for the log; its answer said where it is. */
+function madeAt(location: string | undefined): Readonly<Record<string, string>> {
+  const id = location?.split('/').at(-1);
+  const kind = /^(job|bat|whk)_/.exec(id ?? '')?.[1];
+  if (id === undefined || kind === undefined) return {};
+  return kind === 'job' ? { job_id: id } : kind === 'bat' ? { batch_id: id } : { webhook_id: id };
 }
 
 function endOf(request: FastifyRequest, reply: FastifyReply, payload: unknown): RunEnd {

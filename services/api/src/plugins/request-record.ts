@@ -1,4 +1,7 @@
+import type { Socket } from 'node:net';
 import type { Logger } from '@renderyard/shared/logger';
+import type { Origin } from '@renderyard/shared/origin';
+import type { FastifyRequest } from 'fastify';
 import type { App } from '../app-instance.ts';
 
 declare module 'fastify' {
@@ -13,10 +16,13 @@ const CLIENT_LEFT = 499;
 
 /** Writes one wide record for each request when it is over. */
 export function addRequestRecord(app: App, { logger }: { readonly logger: Logger }): void {
+  const bytesOf = createByteCount();
   // The empty value is never seen: the hook below runs first.
   app.decorateRequest('record', null as unknown as Record<string, unknown>);
   app.addHook('onRequest', async (request, reply) => {
     request.record = {};
+    // By then Node may have taken the socket from the request.
+    const { socket } = request.raw;
     // Fastify's onResponse is not run for a client that left before its answer.
     reply.raw.once('close', () => {
       const route = request.routeOptions.url;
@@ -27,6 +33,7 @@ export function addRequestRecord(app: App, { logger }: { readonly logger: Logger
         route: route ?? 'unknown',
         status: answered ? reply.statusCode : CLIENT_LEFT,
         duration_ms: Math.round(reply.elapsedTime * 10) / 10,
+        ...bytesOf(socket),
         ...request.record,
       };
       if (answered && reply.statusCode >= 500) logger.error(record, 'request');
@@ -34,4 +41,23 @@ export function addRequestRecord(app: App, { logger }: { readonly logger: Logger
       else logger.info(record, 'request');
     });
   });
+}
+
+/** What is kept of a request with the job or the batch that it submits. */
+export function originOf(request: FastifyRequest): Origin {
+  return { request: request.id };
+}
+
+/**
+ * Bytes of a request and of its answer as they went over the connection, heads included: what it has carried since the
+ * request before. Of requests that are sent before the one before is answered, the first may be given what is the next's.
+ */
+function createByteCount(): (socket: Socket) => { readonly bytes_in: number; readonly bytes_out: number } {
+  const before = new WeakMap<Socket, { readonly read: number; readonly written: number }>();
+  return (socket) => {
+    const { read, written } = before.get(socket) ?? { read: 0, written: 0 };
+    const now = { read: socket.bytesRead, written: socket.bytesWritten };
+    before.set(socket, now);
+    return { bytes_in: now.read - read, bytes_out: now.written - written };
+  };
 }

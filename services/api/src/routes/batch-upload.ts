@@ -12,6 +12,7 @@ import { type BatchSubmission, type SubmitBatchDeps, submitBatch } from '../batc
 import { contentFingerprint } from '../batches/upload-content.ts';
 import { ProblemError } from '../errors/problem-error.ts';
 import { isContinued, replay, resourceId, tellContent } from '../plugins/idempotency.ts';
+import { originOf } from '../plugins/request-record.ts';
 import { endBrokenUploads } from '../plugins/upload-rest.ts';
 import type { OwnWebhookChecks } from '../webhooks/own-webhook.ts';
 import { answers } from './responses.ts';
@@ -89,6 +90,7 @@ async function submit(deps: BatchUploadDeps, request: FastifyRequest, reply: Fas
     const submitted = await submitBatch(deps, {
       id,
       account: request.account,
+      origin: originOf(request),
       continued: isContinued(request),
       read,
       tell: (content) => tellContent(request, content),

@@ -9,6 +9,7 @@ import type { JobViewer } from '../jobs/job-viewer.ts';
 import { preferredWait } from '../jobs/prefer-wait.ts';
 import { type SubmitDeps, submitAndWait } from '../jobs/submit-and-wait.ts';
 import { resourceId } from '../plugins/idempotency.ts';
+import { originOf } from '../plugins/request-record.ts';
 import type { OwnWebhookChecks } from '../webhooks/own-webhook.ts';
 import { JobParams } from './job-params.ts';
 import { answers, listOf } from './responses.ts';
@@ -47,7 +48,10 @@ export function jobsRoutes(
       const id = resourceId(request);
       request.record.job_id = id;
       const waitSeconds = preferredWait(request.headers.prefer);
-      const submission = { id, account: request.account, request: jobRequest, now: clock.now() };
+      const submission = {
+        ...{ id, account: request.account, request: jobRequest, now: clock.now() },
+        origin: originOf(request),
+      };
       const job = await submitAndWait(deps, submission, { waitSeconds, gone: clientGone(reply) });
       const view = await viewer.viewAccepted(job);
       if (waitSeconds !== undefined) reply.header('preference-applied', `wait=${waitSeconds}`);

@@ -5,6 +5,7 @@ import { partOfRow, rowInput } from '@renderyard/shared/batch/row';
 import type { RowResult } from '@renderyard/shared/batch/row-result';
 import { describeError } from '@renderyard/shared/describe-error';
 import type { Job } from '@renderyard/shared/job/job';
+import { readOrigin } from '@renderyard/shared/origin';
 import { StoreError } from '@renderyard/shared/store/store-error';
 import type { Work } from './work.ts';
 
@@ -46,7 +47,7 @@ export async function loadRow(
     throw new RowLostError(`The store has no row ${number} of ${batch} where it belongs.`, place.part);
   const previous = job.run === 0 ? undefined : await readResult(batch, place.part, number, { files, states });
   return {
-    job: { ...job, input: rowInput(record, row), imageKey: rowImageKey(batch, row.key) },
+    job: { ...job, input: rowInput(record, row), imageKey: rowImageKey(batch, row.key), origin: readOrigin(record) },
     row: {
       part: place.part,
       ...(previous === undefined

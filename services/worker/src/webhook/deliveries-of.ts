@@ -1,3 +1,4 @@
+import { readOrigin } from '@renderyard/shared/origin';
 import { deliveryId, type NewDelivery, receiverOf } from '@renderyard/shared/webhook/delivery';
 import type { OutboxEvent } from '@renderyard/shared/webhook/event';
 
@@ -12,6 +13,7 @@ export function deliveriesOf(event: OutboxEvent, body: string): NewDelivery[] {
     url: 'url' in to ? to.url : undefined,
     jobId: event.job_id,
     batchId: event.batch_id,
+    origin: readOrigin(event.job ?? event.batch ?? event),
     at: event.at,
     body,
   }));

@@ -12,6 +12,7 @@ import { rowJobId } from '@renderyard/shared/batch/row';
 import type { RowEnd, RowResult } from '@renderyard/shared/batch/row-result';
 import { laterResult, rowStatus } from '@renderyard/shared/batch/row-status';
 import { readStoredBatch } from '@renderyard/shared/batch/stored-batch';
+import { originFields } from '@renderyard/shared/origin';
 import type { CatchUp } from '@renderyard/shared/webhook/catch-up-store';
 import type { OutboxEvent } from '@renderyard/shared/webhook/event';
 import { eventId } from '@renderyard/shared/webhook/event-id';
@@ -101,7 +102,7 @@ async function* missedOfBatch(
 ): AsyncGenerator<MissedPage> {
   const { id, account } = state;
   const own = { url: state.webhook, types: state.webhookEvents ?? null };
-  const about = { account, batch_id: id };
+  const about = { account, batch_id: id, ...originFields(record) };
   const asksForRows = state.webhookEvents?.some((type) => type.startsWith('job.')) ?? false;
   for (let part = firstPart; asksForRows && part < record.parts.length; part++) {
     // Redis first: what leaves it meanwhile is in the store by then.
