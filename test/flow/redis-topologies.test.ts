@@ -45,7 +45,7 @@ async function renderAndHear(yard: Installation): Promise<string> {
   const begun = performance.now();
   const response = await fetch(new URL('/v1/jobs', yard.api.url), {
     method: 'POST',
-    headers: { 'content-type': 'application/json', prefer: 'wait=30' },
+    headers: { 'content-type': 'application/json', prefer: 'wait=60' },
     body: JSON.stringify({ input: { prompt: 'One more', width: 64, height: 64 } }),
   });
   const job = (await response.json()) as { readonly id: string; readonly status: string };
@@ -57,7 +57,8 @@ async function renderAndHear(yard: Installation): Promise<string> {
     ),
   });
   expect([response.status, job.status], told).toEqual([200, 'succeeded']);
-  expect(performance.now() - begun).toBeLessThan(15_000);
+  // A reader of the queue that ioredis lost sight of is replaced after 20 s.
+  expect(performance.now() - begun).toBeLessThan(45_000);
   return job.id;
 }
 
@@ -77,7 +78,7 @@ test('sentinels: the master dies in the middle of a run, and all goes on with th
   // Sentinels that come back, and a master without its memory: a worker that waits for Redis takes longer to stop.
   await Promise.all([redis.sentinel.restart(), redis.replica.restart()]);
   await untilServing(yard);
-}, 60_000);
+}, 120_000);
 
 test('sentinels: a master that is silent, its connections open, is left for the replica', async () => {
   await using redis = await startSentinelSet();
@@ -103,4 +104,4 @@ test('cluster: a node dies in the middle of a run, then all of them, and what wa
   await untilServing(yard);
   const more = await renderAndHear(yard);
   await expectPaidOnce(yard, [...ids, more]);
-}, 60_000);
+}, 120_000);

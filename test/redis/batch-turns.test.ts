@@ -142,6 +142,7 @@ describe('single jobs', () => {
     const redis = new Redis(inject('redisUrl'), { maxRetriesPerRequest: null });
     const seen: string[] = [];
     const worker = createTicketWorker({
+      queue,
       redis,
       prefix,
       concurrency: 1,

@@ -34,6 +34,8 @@ async function openQueue() {
       const worker = createTicketWorker({
         redis,
         prefix,
+        queue,
+        lookMs: 100,
         concurrency: 5,
         perMinute,
         lockMs: 60_000,
@@ -267,5 +269,39 @@ describe('a worker whose own connection breaks before it is made', () => {
       await broken;
     }
     await vi.waitFor(() => expect(proxy.open).toBe(0), PATIENCE_MS);
+  });
+});
+
+describe('a worker whose own connection never comes back', () => {
+  it('takes tickets by another', async () => {
+    await using bench = await openQueue();
+    const redis = connectRedis(inject('redisUrl'), 'worker', logger);
+    await awaitRedis(redis, PATIENCE_MS);
+    const duplicate = redis.duplicate.bind(redis);
+    let lost: ReturnType<typeof duplicate> | undefined;
+    const waiting = Promise.withResolvers<void>();
+    redis.duplicate = () => {
+      const made = duplicate();
+      if (lost !== undefined) return made;
+      lost = made;
+      // What ioredis did to a cluster's connection: its status says for ever that it is about to be there.
+      made.bzpopmin = () => {
+        Object.defineProperty(made, 'status', { get: () => 'connecting', set: () => undefined });
+        waiting.resolve();
+        return Promise.reject(new Error('Connection is closed.'));
+      };
+      return made;
+    };
+    const worked: string[] = [];
+    bench.work(async ({ job }) => {
+      worked.push(job);
+      return { kind: 'succeeded' };
+    }, redis);
+    await waiting.promise;
+    const ticket = oneTicket();
+    await bench.queue.add([ticket]);
+    await vi.waitFor(() => expect(worked).toEqual([ticket.job]), PATIENCE_MS);
+    await vi.waitFor(async () => expect(await bench.queue.has(ticket)).toBe(false), PATIENCE_MS);
+    lost?.disconnect();
   });
 });

@@ -195,6 +195,7 @@ export async function startWorker(options: {
   const tickets = createTicketWorker({
     redis,
     prefix: queuePrefix(config.REDIS_PREFIX),
+    queue,
     concurrency: config.WORKER_CONCURRENCY,
     perMinute: config.SEGMIND_RPM,
     lockMs: config.LOCK_MS,

@@ -1,6 +1,6 @@
 import { systemClock } from '@renderyard/shared/clock';
 import type { Ticket } from '@renderyard/shared/job/job-store';
-import { RENDER_QUEUE } from '@renderyard/shared/job/ticket-queue';
+import { RENDER_QUEUE, type TicketQueue } from '@renderyard/shared/job/ticket-queue';
 import type { Logger } from '@renderyard/shared/logger';
 import type { Redis } from '@renderyard/shared/redis/connect';
 import { type Job as BullJob, DelayedError, Worker } from 'bullmq';
@@ -19,6 +19,9 @@ const LEAST_BETWEEN_MS = 5;
 const SAME_ERROR_MS = 10_000;
 /** After an error of our own a ticket is looked at again so much later, in milliseconds. */
 const AFTER_ERROR_MS = 5000;
+/** How often it is looked whether tickets are taken, in milliseconds, and after how many looks in vain a reader is replaced. */
+const LOOK_MS = 5000;
+const LOOKS = 3;
 /** After this long a reader of the queue that could not begin is replaced by another, in milliseconds. */
 const BEGIN_AGAIN_MS = 1000;
 
@@ -40,7 +43,11 @@ export interface TicketWorker {
 export function createTicketWorker(options: {
   readonly redis: Redis;
   readonly prefix: string;
+  /** The same queue, to see what waits in it. */
+  readonly queue: Pick<TicketQueue, 'next'>;
   readonly concurrency: number;
+  /** Milliseconds between looks at whether tickets are taken; 5,000 if left out. */
+  readonly lookMs?: number;
   /** Calls a minute over all workers. */
   readonly perMinute: number;
   readonly lockMs: number;
@@ -51,6 +58,7 @@ export function createTicketWorker(options: {
 }): TicketWorker {
   const { render, onEnding, logger } = options;
   const active = new Set<Promise<void>>();
+  let taken = 0;
 
   async function process(ticket: BullJob<Ticket>, token: string | undefined): Promise<void> {
     let ending: Ending;
@@ -72,6 +80,7 @@ export function createTicketWorker(options: {
     const reader = new Worker<Ticket>(
       RENDER_QUEUE,
       (ticket, token) => {
+        taken++;
         const run = process(ticket, token);
         const settled = run.then(
           () => undefined,
@@ -116,6 +125,7 @@ export function createTicketWorker(options: {
         () => undefined,
         (error: unknown) => ({ error }),
       );
+      if (reader !== tried) return;
       if (failed === undefined) {
         taking = true;
         return tried.run();
@@ -127,9 +137,34 @@ export function createTicketWorker(options: {
     }
   }
 
+  /**
+   * A reader can wait for ever on a connection that ioredis has lost sight of, as was seen after every node of a cluster
+   * had died: it takes nothing, and says nothing. Another takes its place when the same ticket stays the next one.
+   */
+  async function watch(): Promise<void> {
+    let seen = { taken, next: undefined as string | undefined, looks: 0 };
+    while (!stopped.signal.aborted) {
+      await systemClock.sleep(options.lookMs ?? LOOK_MS, stopped.signal);
+      const next = active.size < options.concurrency ? await options.queue.next().catch(() => undefined) : undefined;
+      const stands = next !== undefined && next === seen.next && taken === seen.taken;
+      seen = { taken, next, looks: stands ? seen.looks + 1 : 0 };
+      if (seen.looks < LOOKS || stopped.signal.aborted) continue;
+      logger.warn({ ticket: next }, 'a ticket waits and is not taken; another reader of the queue takes over');
+      seen.looks = 0;
+      // Not waited for: what hangs may hang here, too. What it works on goes on.
+      reader?.close(true).catch(() => undefined);
+      startReading();
+    }
+  }
+
+  function startReading(): void {
+    begin().catch((error: unknown) => logger.error({ err: error }, 'the queue cannot be read'));
+  }
+
   return {
     run() {
-      begin().catch((error: unknown) => logger.error({ err: error }, 'the queue cannot be read'));
+      startReading();
+      void watch();
     },
     async quiet() {
       stopped.abort();

@@ -55,6 +55,15 @@ export function createTicketQueue({ redis, prefix }: { readonly redis: Redis; re
     async remove(ticket: Ticket): Promise<void> {
       await queue.remove(ticketId(ticket)).catch(() => undefined);
     },
+    /** The id of the ticket that a worker with room would take now; undefined where there is none, or none may be taken. */
+    async next(): Promise<string | undefined> {
+      const [paused, limitedMs, waiting] = await Promise.all([
+        queue.isPaused(),
+        queue.getRateLimitTtl(),
+        queue.getJobs(['waiting', 'prioritized'], 0, 0, true),
+      ]);
+      return paused || limitedMs > 0 ? undefined : waiting[0]?.id;
+    },
     pause: () => queue.pause(),
     resume: () => queue.resume(),
     isPaused: () => queue.isPaused(),
