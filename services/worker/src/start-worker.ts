@@ -25,9 +25,12 @@ import { awaitRedis, checkRedis } from '@renderyard/shared/redis/check-redis';
 import { connectRedis } from '@renderyard/shared/redis/connect';
 import { createGeneration } from '@renderyard/shared/redis/generation';
 import { keyPrefix, queuePrefix } from '@renderyard/shared/redis/keys';
+import { describeProcess } from '@renderyard/shared/roster/own-entry';
+import { createRoster } from '@renderyard/shared/roster/roster';
 import { GenerationLostError } from '@renderyard/shared/redis/script';
 import { loadSecretKey } from '@renderyard/shared/secret-key';
 import { openStore } from '@renderyard/shared/store/open-store';
+import { STATE_VERSION } from '@renderyard/shared/upgrade/state-version';
 import { createEndpointDecisions } from '@renderyard/shared/webhook/endpoint-decisions';
 import { createOwedNotes } from '@renderyard/shared/webhook/owed-note';
 import { reapplyEndpoints } from '@renderyard/shared/webhook/reapply-endpoints';
@@ -62,9 +65,17 @@ function upstreamName(baseUrl: string): string {
   return /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(hostname) ? 'a simulator on this machine' : origin;
 }
 
+/** A worker as it runs. */
+interface RunningWorker {
+  readonly phases: () => readonly StopPhase[];
+  /** Resolves when it cannot go on: what Redis or the store holds is of a newer version, or the store is another's. */
+  readonly failed: Promise<Error>;
+}
+
 /**
  * Puts a worker together and starts it. Resolves when it takes tickets.
  * @throws {RedisUnfitError} when Redis is away for longer than 10 s, or cannot be worked with.
+ * @throws {NewerStateError} when Redis or the store holds data of a newer version.
  */
 export async function startWorker(options: {
   readonly config: Config;
@@ -78,7 +89,7 @@ export async function startWorker(options: {
   readonly logger: Logger;
   /** Ends the start: it throws while Redis is awaited, and waits for nothing more after that. */
   readonly signal?: AbortSignal;
-}): Promise<{ readonly phases: () => readonly StopPhase[] }> {
+}): Promise<RunningWorker> {
   const { config, clock, logger, metrics = createMetrics({ service: 'worker' }) } = options;
   const prefix = keyPrefix(config.REDIS_PREFIX);
   const worker = newId('wrk');
@@ -155,6 +166,18 @@ export async function startWorker(options: {
   const webhooks = createWebhookStore({ redis, prefix, generation });
   const noteOwed = createOwedNotes({ webhooks, store });
   const flusher = createFlusher({ states, files, store, logger, dataFolder: options.dataFolder, noteOwed });
+  let fail = (_error: Error) => {};
+  const failed = new Promise<Error>((resolve) => {
+    fail = resolve;
+  });
+  const roster = createRoster({
+    redis,
+    prefix,
+    id: worker,
+    entry: () => describeProcess({ service: 'worker', config, secretKey: signingKey, storeId: recovery.storeId }),
+    clock,
+    logger,
+  });
   const recovery = createRecovery({
     redis,
     prefix,
@@ -165,6 +188,9 @@ export async function startWorker(options: {
     logger,
     timeoutMs: config.SEGMIND_TIMEOUT_MS,
     worker: { id: worker, busy: () => calls.size + flusher.active },
+    onNewer: fail,
+    hasOurStore: () => !roster.disagreesOn('store'),
+    olderProcesses: () => roster.olderThan(STATE_VERSION),
   });
 
   readiness = createReadiness({
@@ -176,6 +202,7 @@ export async function startWorker(options: {
     clock,
     isStopping: () => stopping.signal.aborted,
     checks: [
+      roster.check,
       () => ({
         name: 'tickets',
         ok: tickets.taking,
@@ -280,6 +307,8 @@ export async function startWorker(options: {
   });
   const begin = async (): Promise<void> => {
     await recovery.ready(stopping.signal);
+    // Rows that lie in another store cannot be read here, and nobody would find what was paid for.
+    await roster.agreedOn(['store'], stopping.signal);
     if (stopping.signal.aborted) return;
     try {
       const { was, waiting } = await ledger.meetUpstream(upstreamName(config.SEGMIND_BASE_URL), limits);
@@ -294,16 +323,29 @@ export async function startWorker(options: {
     if (stopping.signal.aborted) return;
     upkeep.start();
     keeping.start();
-    webhooking.start();
     tickets.run();
+    // What is signed with another secret nobody can verify. Other workers send it, or this one when it agrees.
+    await roster.agreedOn(['SECRET_KEY', 'WEBHOOK_SECRET'], stopping.signal);
+    if (!stopping.signal.aborted) webhooking.start();
   };
   // What waits for a store, or for the calls of others, is no reason to take this process for broken.
+  await orAborted(roster.start(), stopping.signal).catch(() => undefined);
   recovery.watch();
   const began = begin();
-  await Promise.race([began, clock.sleep(REBUILD_PATIENCE_MS, stopping.signal)]);
+  const refused = await Promise.race([began, clock.sleep(REBUILD_PATIENCE_MS, stopping.signal), failed]);
+  if (refused !== undefined) {
+    stopping.abort();
+    calls.stop();
+    await Promise.all([recovery.stop(), roster.stop(), queue.close(), segmind.close(), store.close(), spool.remove()]);
+    watching.disconnect();
+    redis.disconnect();
+    await operations?.close();
+    throw refused;
+  }
   began.catch((error: unknown) => logger.fatal({ err: error }, 'the worker cannot begin'));
 
   return {
+    failed,
     phases: () => [
       {
         name: 'take no more tickets',
@@ -334,14 +376,14 @@ export async function startWorker(options: {
         deadlineMs: CLOSE_MS,
         stop: async () => {
           calls.stop();
+          // What waits for a Redis that is away is not going to have it in the time that is left.
+          if (redis.status !== 'ready') redis.disconnect();
           await webhooking.close();
-          await Promise.all([upkeep.stop(), keeping.stop(), recovery.stop(), webhooking.quiet()]);
+          await Promise.all([upkeep.stop(), keeping.stop(), recovery.stop(), roster.stop(), webhooking.quiet()]);
           await tickets.close();
           await Promise.all([queue.close(), segmind.close(), store.close(), spool.remove()]);
           watching.disconnect();
-          // One that is away would be waited for.
           if (redis.status === 'ready') await redis.quit();
-          else redis.disconnect();
         },
       },
       { name: 'answer watchers no more', deadlineMs: WATCHERS_MS, stop: () => operations?.close() },

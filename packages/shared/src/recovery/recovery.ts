@@ -4,6 +4,7 @@ import { createBatchStates } from '../batch/batch-states.ts';
 import type { Clock } from '../clock.ts';
 import { LATE_BILLING_MS } from '../credits/ledger.ts';
 import type { Logger } from '../logger.ts';
+import { orAborted } from '../or-aborted.ts';
 import type { Redis } from '../redis/connect.ts';
 import type { Generation } from '../redis/generation.ts';
 import type { Store } from '../store/store.ts';
@@ -125,7 +126,7 @@ export function createRecovery(deps: RecoveryDependencies): Recovery {
   async function rebuildUnder(lock: RebuildLock, knownBefore: boolean): Promise<void> {
     const began = clock.now();
     const signal = AbortSignal.any([lock.signal, stopped.signal]);
-    try {
+    const work = async () => {
       await upgrade.refuseNewerStore();
       // Where nothing ran and nothing is to go on there is nothing to wait for.
       const told = (await locks.callsInFlight()).workers > 0;
@@ -136,6 +137,10 @@ export function createRecovery(deps: RecoveryDependencies): Recovery {
       if (!(await lock.setMark())) return;
       const log = summary.batches + summary.left_out + summary.listed > 0 ? 'warn' : 'info';
       logger[log]({ ...summary, ms: clock.now() - began }, 'Redis had no mark and was rebuilt from the store');
+    };
+    try {
+      // A store that does not answer keeps nobody from stopping. What still comes of it writes nothing: the lock is gone.
+      await orAborted(work(), stopped.signal);
     } finally {
       await lock.release().catch(() => undefined);
     }
