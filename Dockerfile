@@ -1,0 +1,51 @@
+# One image for the api, a worker and the simulator; the command says which: docker run … renderyard worker
+
+FROM node:24-bookworm-slim AS modules
+WORKDIR /app
+COPY package.json package-lock.json ./
+COPY packages/shared/package.json packages/shared/
+COPY services/api/package.json services/api/
+COPY services/simulator/package.json services/simulator/
+COPY services/standalone/package.json services/standalone/
+COPY services/worker/package.json services/worker/
+RUN npm ci --omit=dev --ignore-scripts --no-audit --no-fund \
+      --workspace @renderyard/api --workspace @renderyard/shared \
+      --workspace @renderyard/simulator --workspace @renderyard/worker \
+ # What is read at run time alone is kept: no types, no source maps, no documentation; licences stay.
+ && find node_modules -type f \( -name '*.d.ts' -o -name '*.d.cts' -o -name '*.d.mts' -o -name '*.map' -o -iname 'readme*.md' -o -iname 'changelog.md' \) -delete \
+ && find node_modules -type d -empty -delete
+
+FROM node:24-bookworm-slim AS app
+WORKDIR /app
+COPY --from=modules /app/node_modules node_modules
+COPY package.json LICENSE ./
+COPY packages packages
+COPY services/api services/api
+COPY services/simulator services/simulator
+COPY services/worker services/worker
+COPY deploy/image deploy/image
+
+# Each service is loaded once, as the user it will run as, so that what V8 compiles need not be compiled at every start.
+FROM app AS compiled
+RUN mkdir /compiled && chown 1000:1000 /compiled
+USER 1000:1000
+ENV NODE_COMPILE_CACHE=/compiled
+RUN for service in api worker simulator; do timeout 5 node deploy/image/main.ts $service || true; done
+
+FROM app
+COPY --from=compiled --chown=0:0 /compiled /app/.compiled
+ENV NODE_ENV=production \
+    NODE_COMPILE_CACHE=/app/.compiled \
+    HOST=0.0.0.0 \
+    METRICS_HOST=0.0.0.0 \
+    METRICS_PORT=9464 \
+    SIMULATOR_HOST=0.0.0.0 \
+    DATA_DIR=/data
+RUN mkdir /data && chown 1000:1000 /data
+USER 1000:1000
+EXPOSE 8080 8090 9464
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --start-interval=1s --retries=3 \
+  CMD ["node", "/app/deploy/image/health.ts"]
+ENTRYPOINT ["node", "/app/deploy/image/main.ts"]
+CMD ["api"]
