@@ -1,11 +1,12 @@
 import { expect, test } from 'vitest';
 import { type Installation, startInstallation } from '../support/installation.ts';
 import { startCluster, startSentinelSet } from '../support/redis-topologies.ts';
+import { openHttpReceiver } from '../webhook/http-receiver.ts';
 
 const NAME = 'flow-topologies';
 const OPTIONS = {
   simulator: { latencyMs: 200 },
-  env: { REDIS_PREFIX: NAME, SEGMIND_CONCURRENCY: '4', LOCK_MS: '10000' },
+  env: { REDIS_PREFIX: NAME, SEGMIND_CONCURRENCY: '4', LOCK_MS: '10000', WEBHOOK_ALLOW_CIDRS: '127.0.0.0/8' },
 };
 const JOBS = 24;
 
@@ -90,9 +91,11 @@ test('sentinels: a master that is silent, its connections open, is left for the 
   await expectPaidOnce(yard, ids);
 }, 60_000);
 
-test('cluster: a node dies in the middle of a run, then all of them, and what was acknowledged is rendered', async () => {
+test('cluster: a node dies in the middle of a run, then all of them, and what was acknowledged is rendered and told', async () => {
   await using redis = await startCluster(`{${NAME}}`);
   await using yard = await startInstallation({ ...OPTIONS, redisUrl: redis.url });
+  await using receiver = await openHttpReceiver();
+  await yard.call('POST', '/v1/webhooks', { url: receiver.url, events: ['job.succeeded'] });
   const ids = await startRun(yard);
   redis.owner.kill('SIGKILL');
   await expectUnavailable(yard, ids[0]);
@@ -104,4 +107,5 @@ test('cluster: a node dies in the middle of a run, then all of them, and what wa
   await untilServing(yard);
   const more = await renderAndHear(yard);
   await expectPaidOnce(yard, [...ids, more]);
+  await yard.until('all are told of', async () => receiver.ids.size === JOBS + 1);
 }, 120_000);
