@@ -2,7 +2,7 @@ import { randomBytes, randomInt } from 'node:crypto';
 import { uuidv7obj } from 'uuidv7';
 
 /** Prefixes of the ids that users see; each id says what it is. */
-export type IdPrefix = 'job' | 'bat' | 'evt' | 'dlv' | 'whk' | 'key' | 'call' | 'req' | 'wrk';
+export type IdPrefix = 'job' | 'bat' | 'evt' | 'dlv' | 'whk' | 'key' | 'call' | 'req' | 'wrk' | 'api';
 
 const ALPHABET = '0123456789abcdefghjkmnpqrstvwxyz';
 

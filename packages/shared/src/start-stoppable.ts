@@ -4,6 +4,8 @@ import type { Logger } from './logger.ts';
 /** What runs and can be stopped. */
 export interface Stoppable {
   phases(): Iterable<StopPhase>;
+  /** Resolves when it cannot go on, with the reason: the process then stops, and ends with code 1. */
+  readonly failed?: Promise<Error>;
 }
 
 /** With what follows it, within two seconds. */
@@ -46,5 +48,10 @@ export async function startStoppable<S extends Stoppable>(options: {
     if (!lifecycle.stopping) throw error;
     logger.debug({ err: error }, 'the start was ended');
   }
+  void service?.failed?.then(async (error) => {
+    logger.fatal(error.message);
+    await lifecycle.stop('it cannot go on');
+    process.exit(1);
+  });
   return lifecycle.stopping ? undefined : service;
 }

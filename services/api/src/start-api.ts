@@ -5,6 +5,7 @@ import { createCreditDecisions } from '@renderyard/shared/credits/credit-decisio
 import { createLedger } from '@renderyard/shared/credits/ledger';
 import { reapplyDecision } from '@renderyard/shared/credits/reapply-decision';
 import { type Check, createReadiness, STARTING } from '@renderyard/shared/health/readiness';
+import { newId } from '@renderyard/shared/ids';
 import { createJobStore } from '@renderyard/shared/job/job-store';
 import { createTicketQueue } from '@renderyard/shared/job/ticket-queue';
 import type { StopPhase } from '@renderyard/shared/lifecycle';
@@ -18,8 +19,11 @@ import { awaitRedis, checkRedis } from '@renderyard/shared/redis/check-redis';
 import { connectRedis, type Redis } from '@renderyard/shared/redis/connect';
 import { createGeneration, type Generation } from '@renderyard/shared/redis/generation';
 import { keyPrefix, queuePrefix } from '@renderyard/shared/redis/keys';
+import { describeProcess } from '@renderyard/shared/roster/own-entry';
+import { createRoster } from '@renderyard/shared/roster/roster';
 import { loadSecretKey } from '@renderyard/shared/secret-key';
 import { openStore } from '@renderyard/shared/store/open-store';
+import { STATE_VERSION } from '@renderyard/shared/upgrade/state-version';
 import { showCidr } from '@renderyard/shared/webhook/cidr';
 import { createEndpointDecisions } from '@renderyard/shared/webhook/endpoint-decisions';
 import { reapplyEndpoints } from '@renderyard/shared/webhook/reapply-endpoints';
@@ -41,11 +45,14 @@ export interface RunningApi {
   readonly url: string;
   /** How to stop it: requests in hand are answered first. */
   phases(): readonly StopPhase[];
+  /** Resolves when it cannot go on: what Redis or the store holds is of a newer version. */
+  readonly failed: Promise<Error>;
 }
 
 /**
  * Puts the API together and has it listen.
  * @throws {RedisUnfitError} when Redis is away for longer than 10 s, or cannot be worked with.
+ * @throws {NewerStateError} when Redis or the store holds data of a newer version.
  */
 export async function startApi({
   config: given,
@@ -98,6 +105,7 @@ export async function startApi({
     const api = given.PORT === 0 ? await onFreePort(given, listen) : await listen(given);
     return {
       url: api.url,
+      failed: api.failed,
       phases: () => [
         ...api.phases(),
         { name: 'answer watchers no more', deadlineMs: WATCHERS_MS, stop: () => operations?.close() },
@@ -155,6 +163,18 @@ async function listenWith({
   const prefix = keyPrefix(config.REDIS_PREFIX);
   const store = measuredStore(openStore({ ...config, publicUrl: config.PUBLIC_URL, signingKey }), measured.storeTimes);
   const queue = createTicketQueue({ redis, prefix: queuePrefix(config.REDIS_PREFIX) });
+  let fail = (_error: Error) => {};
+  const failed = new Promise<Error>((resolve) => {
+    fail = resolve;
+  });
+  const roster = createRoster({
+    redis,
+    prefix,
+    id: newId('api'),
+    entry: () => describeProcess({ service: 'api', config, secretKey: signingKey, storeId: recovery.storeId }),
+    clock,
+    logger,
+  });
   const recovery = createRecovery({
     redis,
     prefix,
@@ -164,11 +184,25 @@ async function listenWith({
     clock,
     logger,
     timeoutMs: config.SEGMIND_TIMEOUT_MS,
+    onNewer: fail,
+    hasOurStore: () => !roster.disagreesOn('store'),
+    olderProcesses: () => roster.olderThan(STATE_VERSION),
   });
+  await roster.start();
   recovery.watch();
   const served = new AbortController();
   signal?.addEventListener('abort', () => served.abort());
-  await Promise.race([recovery.ready(served.signal), clock.sleep(REBUILD_PATIENCE_MS, served.signal)]);
+  const refused = await Promise.race([
+    recovery.ready(served.signal),
+    clock.sleep(REBUILD_PATIENCE_MS, served.signal),
+    failed,
+  ]);
+  if (refused !== undefined) {
+    served.abort();
+    await Promise.all([queue.close(), recovery.stop(), roster.stop()]);
+    await store.close();
+    throw refused;
+  }
   const ledger = createLedger({ redis, prefix, generation });
   // A rebuild does the same. Nobody waits for a store that is away.
   const reapplied = recovery.rebuilding
@@ -197,6 +231,7 @@ async function listenWith({
     prefix,
     clock,
     isStopping: () => stopping,
+    checks: [roster.check],
   });
   watched.readiness = readiness;
   measured.foundInstallation({ redis, prefix, generation, recovery, readiness });
@@ -223,13 +258,14 @@ async function listenWith({
   const listening: Promise<string> = app.listen({ host: config.HOST, port: config.PORT });
   const url = await listening
     .catch(async (error: unknown) => {
-      await Promise.all([app.close(), queue.close(), recovery.stop()]);
+      await Promise.all([app.close(), queue.close(), recovery.stop(), roster.stop()]);
       await store.close();
       throw error;
     })
     .finally(() => served.abort());
   return {
     url,
+    failed,
     phases: () => [
       {
         name: 'serve until load balancers have turned away',
@@ -248,7 +284,7 @@ async function listenWith({
         name: 'close the queue, the store and Redis',
         deadlineMs: CLOSE_MS,
         stop: async () => {
-          await Promise.all([queue.close(), recovery.stop(), reapplied, endpointsReapplied]);
+          await Promise.all([queue.close(), recovery.stop(), roster.stop(), reapplied, endpointsReapplied]);
           await store.close();
           redis.disconnect();
         },

@@ -40,9 +40,10 @@ end
 local trials = {}
 local names = { 'upgrade', 'operator', 'unauthorized', 'credits', 'store', 'upstream', 'rate', 'model:' .. a.model, 'key:' .. account }
 -- Whatever is nobody's own holds all work, also what only a newer version knows, which is about to take over.
-local known = table.concat(names, ' ')
+local known = {}
+for _, name in ipairs(names) do known[name] = true end
 for _, name in ipairs(redis.call('HKEYS', P .. 'holds')) do
-  if not string.find(name, ':', 1, true) and not string.find(known, name, 1, true) then names[#names + 1] = name end
+  if not known[name] and not string.find(name, ':', 1, true) then names[#names + 1] = name end
 end
 for _, name in ipairs(names) do
   local passing, hold = passes(name, now)

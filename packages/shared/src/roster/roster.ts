@@ -1,0 +1,152 @@
+import type { Clock } from '../clock.ts';
+import type { Check } from '../health/readiness.ts';
+import type { Logger } from '../logger.ts';
+import { orAborted } from '../or-aborted.ts';
+import type { Redis } from '../redis/connect.ts';
+import { defineScript } from '../redis/script.ts';
+import { type Disagreement, findDifferences, findDisagreements } from './disagreement.ts';
+import type { Agreed, RosterEntry, RosterProcess } from './roster-entry.ts';
+
+/** How often a process tells that it is there, and after how long a silent one is forgotten. */
+const BEAT_MS = 5000;
+const FORGET_MS = 15_000;
+/** A process that goes waits no longer than this to tell so. */
+const LEAVE_MS = 500;
+/** How often it is looked again, while this process waits until it agrees with the others. */
+const WAIT_MS = 1000;
+
+const beatScript = defineScript<Record<string, unknown>, { since: number; processes?: readonly RosterProcess[] }>(
+  new URL('beat.lua', import.meta.url),
+);
+
+/** What is the matter, for people; {@link Disagreement} without who it is. */
+const MATTERS: Readonly<Record<Agreed, string>> = {
+  store: 'The store is another than that of',
+  SECRET_KEY: 'SECRET_KEY is another than that of',
+  WEBHOOK_SECRET: 'WEBHOOK_SECRET is another than that of',
+};
+
+export type Roster = ReturnType<typeof createRoster>;
+
+/**
+ * Who works on this Redis: every API and worker tells of itself every five seconds, and sees whether it has the same
+ * store and secrets as the others.
+ */
+export function createRoster({
+  redis,
+  prefix,
+  id,
+  entry,
+  clock,
+  logger,
+}: {
+  readonly redis: Redis;
+  readonly prefix: string;
+  readonly id: string;
+  /** What there is to tell now: the store's id is known a moment after the start. */
+  readonly entry: () => RosterEntry;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}) {
+  const stopped = new AbortController();
+  /** Since when this process is there, by Redis's clock; told again to a Redis that was emptied. */
+  let since: number | undefined;
+  /** Kept a while also when Redis knows them no more: it may have been emptied, and they come again. */
+  const others = new Map<string, { readonly process: RosterProcess; readonly seenAt: number }>();
+  const told = new Set<string>();
+  let beating: Promise<void> | undefined;
+
+  async function beat(): Promise<readonly RosterProcess[]> {
+    const answer = await beatScript(redis, prefix, { id, entry: entry(), since, forget_ms: FORGET_MS });
+    since = answer.since;
+    const now = clock.now();
+    const processes = answer.processes ?? [];
+    for (const process of processes) if (process.id !== id) others.set(process.id, { process, seenAt: now });
+    for (const [other, { seenAt }] of others) if (now - seenAt > FORGET_MS) others.delete(other);
+    tell();
+    return processes;
+  }
+
+  const own = (): RosterProcess => ({ id, since: since ?? Infinity, entry: entry() });
+  const seen = () => [...others.values()].map(({ process }) => process);
+  const disagreements = () => findDisagreements(own(), seen());
+
+  /** Each matter once. */
+  function tell(): void {
+    const once = (key: string, write: () => void) => {
+      if (told.has(key)) return;
+      told.add(key);
+      write();
+    };
+    const who = ({ id: process, entry: { host, pid, service } }: RosterProcess) => ({ process, service, host, pid });
+    for (const each of disagreements())
+      once(`${each.setting} ${each.with.id}`, () => logger.error(who(each.with), describe(each)));
+    for (const { setting, value, theirs, with: other } of findDifferences(own(), seen()))
+      once(`${setting} ${theirs}`, () =>
+        logger.warn({ setting, value, theirs, ...who(other) }, 'a setting differs from that of another worker'),
+      );
+  }
+
+  async function loop(): Promise<void> {
+    while (!stopped.signal.aborted) {
+      await orAborted(beat(), stopped.signal).catch(() => undefined);
+      await clock.sleep(disagreements().length > 0 ? WAIT_MS : BEAT_MS, stopped.signal);
+    }
+  }
+
+  return {
+    /** Tells of this process from now on. Resolves when it has heard who else is there, or Redis is away. */
+    async start(): Promise<void> {
+      await beat().catch(() => undefined);
+      beating ??= loop();
+    },
+
+    disagreesOn: (...settings: readonly Agreed[]): boolean =>
+      disagreements().some(({ setting }) => settings.includes(setting)),
+
+    /** Resolves when this process has the same of these as the others, or the signal aborts. */
+    async agreedOn(settings: readonly Agreed[], signal: AbortSignal): Promise<void> {
+      if (!signal.aborted) await orAborted(beat(), signal).catch(() => undefined);
+      while (!signal.aborted && disagreements().some(({ setting }) => settings.includes(setting)))
+        await clock.sleep(WAIT_MS, signal);
+    },
+
+    /** Whether this process has what the others have, for its readiness. */
+    check(): Check {
+      const found = disagreements();
+      return {
+        name: 'settings',
+        ok: found.length === 0,
+        detail:
+          found.length === 0
+            ? 'The store and the secrets are those of the other processes.'
+            : found.map(describe).join(' '),
+      };
+    },
+
+    /** How many processes are there, as of the last beat. */
+    count(): Readonly<Record<RosterEntry['service'], number>> {
+      const services = [own(), ...seen()].map((process) => process.entry.service);
+      const of = (service: RosterEntry['service']) => services.filter((each) => each === service).length;
+      return { api: of('api'), worker: of('worker') };
+    },
+
+    /** How many processes there are now that work with data of an older version. @throws what Redis throws. */
+    async olderThan(state: number): Promise<number> {
+      return (await beat()).filter((process) => process.entry.state < state).length;
+    },
+
+    /** Tells that this process goes. Never rejects. */
+    async stop(): Promise<void> {
+      stopped.abort();
+      await beating;
+      if (since === undefined) return;
+      const told = beatScript(redis, prefix, { id, forget_ms: FORGET_MS, leaves: true });
+      await orAborted(told, AbortSignal.timeout(LEAVE_MS)).catch(() => undefined);
+    },
+  };
+}
+
+function describe({ setting, with: { id, entry } }: Disagreement): string {
+  return `${MATTERS[setting]} the ${entry.service} ${id}, which has been here longer. Give all processes the same, and start this one again.`;
+}
