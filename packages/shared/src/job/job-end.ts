@@ -41,6 +41,18 @@ export interface AdoptedCall {
   readonly attempts: number;
 }
 
+/** What a job has come to when it ends, over all its runs. Times are milliseconds since 1970. */
+export interface JobTotals {
+  readonly attempts: number;
+  readonly uncertain: number;
+  readonly cost: Nanocredits;
+  /** Of a row when its batch was accepted. */
+  readonly createdAt: number;
+  /** When its first call was admitted; undefined when none was made. */
+  readonly startedAt: number | undefined;
+  readonly endedAt: number;
+}
+
 /** The end of a call, and of the job or of this run of it. */
 export interface JobEnd {
   readonly job: string;

@@ -5,7 +5,7 @@ import type { Generation } from '../redis/generation.ts';
 import { defineScript } from '../redis/script.ts';
 import { type EventType, eventsField, JOB_EVENT_TYPES } from '../webhook/event-type.ts';
 import type { Job, JobError, JobStatus } from './job.ts';
-import type { JobEnd, RowEnd } from './job-end.ts';
+import type { JobEnd, JobTotals, RowEnd } from './job-end.ts';
 import { readJob } from './read-job.ts';
 
 /** What a new job is made of. */
@@ -40,6 +40,15 @@ export type Claim =
   | { readonly verdict: 'busy'; readonly ms: number }
   | { readonly verdict: 'yours'; readonly job: Job; readonly lost: LostCall | undefined; readonly now: number };
 
+/** What became of a job when an end was recorded. */
+export interface Recorded {
+  readonly status: JobStatus | 'parked' | 'gone';
+  /** The call was no longer the job's. */
+  readonly late: boolean;
+  /** What it came to, where this has ended it. */
+  readonly ended: JobTotals | undefined;
+}
+
 const here = (file: string) => new URL(file, import.meta.url);
 const scripts = {
   create: defineScript<Record<string, unknown>, { status: 'created' | 'exists' | 'full' }>(here('create-job.lua')),
@@ -52,9 +61,10 @@ const scripts = {
     | { verdict: 'busy'; ms: number }
     | { verdict: 'yours'; job: Record<string, string>; lost?: { estimate: number }; now: number }
   >(here('claim.lua')),
-  record: defineScript<Record<string, unknown>, { status: JobStatus | 'parked' | 'gone'; late?: boolean }>(
-    here('record.lua'),
-  ),
+  record: defineScript<
+    Record<string, unknown>,
+    { status: JobStatus | 'parked' | 'gone'; late?: boolean; ended?: Record<string, string> }
+  >(here('record.lua')),
   cancel: defineScript<
     Record<string, unknown>,
     { status: 'canceled' | 'canceling' | 'ended' | 'missing'; ticket?: number }
@@ -194,11 +204,8 @@ export function createJobStore({
      * Ends a call and this run of its job, once. `late`: the call was no longer the job's; its credits were counted,
      * its result was not taken.
      */
-    async record(
-      end: JobEnd,
-      trialMs: number,
-    ): Promise<{ readonly status: JobStatus | 'parked' | 'gone'; readonly late: boolean }> {
-      const { status, late } = await scripts.record(redis, prefix, {
+    async record(end: JobEnd, trialMs: number): Promise<Recorded> {
+      const { status, late, ended } = await scripts.record(redis, prefix, {
         ...known(),
         id: end.job,
         trial_ms: trialMs,
@@ -232,7 +239,7 @@ export function createJobStore({
         retry_at: end.retryAt,
         refusal: end.refusal,
       });
-      return { status, late: late ?? false };
+      return { status, late: late ?? false, ended: ended && totals(ended, end.row?.previous) };
     },
 
     /** Cancels at once, or at the end of the call in flight (`canceling`). `ticket` is the one to take from the queue. */
@@ -267,6 +274,18 @@ export function createJobStore({
         expired_error: JSON.stringify(expiredError),
       });
     },
+  };
+}
+
+/** What a job came to, from what the script tells of it; of a row also what its earlier runs made. */
+function totals(told: Readonly<Record<string, string>>, previous: RowEnd['previous']): JobTotals {
+  return {
+    attempts: Number(told.attempts) + (previous?.attempts ?? 0),
+    uncertain: Number(told.uncertain) + (previous?.uncertain ?? 0),
+    cost: Number(told.cost) + (previous?.cost ?? 0),
+    createdAt: Number(told.created_at),
+    startedAt: previous?.startedAt ?? (told.started_at === undefined ? undefined : Number(told.started_at)),
+    endedAt: Number(told.at),
   };
 }
 

@@ -16,7 +16,8 @@
 --                 job's only if others succeeded since it was refused before: then it is charged an attempt. Else
 --                 nothing is, and three refusals without a success set the hold.
 --    retry_at?    for people: when the next attempt is due
--- Returns {status = the job's state now ('parked' for queued without a place in the queue), late = true when the call was no longer the job's}
+-- Returns {status = the job's state now ('parked' for queued without a place in the queue), late = true when the call was no longer the job's,
+--          ended? = {at, attempts, uncertain, cost, created_at, started_at?} as texts, where this has ended it; of a row what it made in this run of its batch}
 -- include ../redis/guard.lua
 -- include ../credits/settle.lua
 -- include ../credits/holds.lua
@@ -134,10 +135,17 @@ end
 
 -- A cancel that came in mid-call let the call end; what was paid for is kept.
 if state[2] then status = 'canceled' end
+-- For the log: a row is forgotten when it ends.
+local made = redis.call('HMGET', job, 'attempts', 'uncertain', 'cost', 'created_at', 'started_at')
+local ended = {
+  at = string.format('%.0f', now), attempts = made[1], uncertain = made[2], cost = made[3], created_at = made[4],
+  started_at = made[5] or nil,
+}
 if batch then
   redis.call('HSET', job, 'call', '')
   if status == 'succeeded' or status == 'failed' then
     end_row(a.id, status, now, a.row, a.output, status == 'failed' and a.error or nil)
+    return cjson.encode({ status = status, ended = ended })
   elseif status == 'parked' then
     if row_may_run(a.id, now) then give_back(a.id, now) end
     status = 'parked'
@@ -173,4 +181,4 @@ if a.error and (status == 'failed' or status == 'expired') then
   fields[3], fields[4] = 'error', a.error
 end
 finish(a.id, status, now, fields)
-return cjson.encode({ status = status })
+return cjson.encode({ status = status, ended = ended })

@@ -4,10 +4,13 @@ import { findImage } from '@renderyard/shared/job/stored-image';
 import type { Ending } from './ending.ts';
 import { HOLD_WAIT_MS, unknownOutcome } from './judge.ts';
 import type { RenderDependencies } from './render-dependencies.ts';
-import type { Work } from './work.ts';
+import { tellEnd } from './tell-end.ts';
+import type { RunningWork } from './work.ts';
 
 /** A call of an earlier run whose worker was lost: its image may be in the store, else nobody knows. */
-export async function recover({ job, row }: Work, lost: LostCall, deps: RenderDependencies): Promise<Ending> {
+export async function recover(work: RunningWork, lost: LostCall, deps: RenderDependencies): Promise<Ending> {
+  const { job, row } = work;
+  work.run.call = lost.call;
   const found = await lookForImage(job, lost.call, deps).catch((error: unknown) => {
     deps.logger.warn({ err: error, job: job.id }, 'the store cannot tell whether an image was stored');
     return 'unreadable' as const;
@@ -19,12 +22,11 @@ export async function recover({ job, row }: Work, lost: LostCall, deps: RenderDe
   };
   if (found !== undefined) {
     deps.logger.warn(
-      { job: job.id, call: lost.call, key: found.image.key },
+      { job: job.id, request_id: job.origin?.request, call: lost.call, key: found.image.key },
       'the image of a lost call was in the store; it is not paid for again',
     );
     const end = { job: job.id, row, status: 'succeeded', call, output: [found.image] } as const;
-    const { status, late } = await deps.jobs.record(end, deps.policy.trialMs);
-    if (!late) deps.metrics.jobEnded({ status });
+    tellEnd(work, await deps.jobs.record(end, deps.policy.trialMs), end, deps);
     return { kind: 'succeeded' };
   }
   // The lost call was counted as a try when it was admitted; it is judged as that try.
@@ -38,14 +40,15 @@ export async function recover({ job, row }: Work, lost: LostCall, deps: RenderDe
   const { settlement, ...rest } = end;
   deps.metrics.callUncertain();
   deps.logger.warn(
-    { job: job.id, call: lost.call, ending: ending.kind },
+    { job: job.id, request_id: job.origin?.request, call: lost.call, ending: ending.kind },
     'the worker of a call was lost; its credits are counted as uncertain',
   );
-  const { status, late } = await deps.jobs.record(
+  const recorded = await deps.jobs.record(
     { job: job.id, row, ...rest, call: { id: lost.call, settlement } },
     deps.policy.trialMs,
   );
-  if (!late) deps.metrics.jobEnded({ status });
+  tellEnd(work, recorded, rest, deps);
+  const { status } = recorded;
   if (status === 'parked') return { kind: 'void' };
   return status === 'canceled' ? { kind: 'canceled' } : ending;
 }

@@ -3,7 +3,7 @@ import { LEASE_MS } from '@renderyard/shared/credits/ledger';
 import { newId } from '@renderyard/shared/ids';
 import type { Image, Job } from '@renderyard/shared/job/job';
 import type { JobEnd, Reading } from '@renderyard/shared/job/job-end';
-import type { Ticket } from '@renderyard/shared/job/job-store';
+import type { Claim, Ticket } from '@renderyard/shared/job/job-store';
 import { findImage } from '@renderyard/shared/job/stored-image';
 import { StoreError } from '@renderyard/shared/store/store-error';
 import type { AnswerFacts, ImageOutcome, NoImageOutcome, Outcome } from '../segmind/outcome.ts';
@@ -15,8 +15,11 @@ import { loadRow, RowLostError } from './load-row.ts';
 import { recordEnd } from './record-end.ts';
 import { recover } from './recover.ts';
 import type { RenderDependencies } from './render-dependencies.ts';
-import { holdForStore, storeImage } from './store-image.ts';
-import type { Work } from './work.ts';
+import { beginRun, endRun, type Run } from './run.ts';
+import { holdForStore } from './store-image.ts';
+import { tellEnd } from './tell-end.ts';
+import { callTraced, storeTraced } from './traced-steps.ts';
+import type { RunningWork, Work } from './work.ts';
 
 /** A call that was made, and what came of it. */
 interface MadeCall {
@@ -38,8 +41,18 @@ export async function render(ticket: Ticket, deps: RenderDependencies): Promise<
   if (claim.verdict === 'busy') return { kind: 'deferred', reason: 'busy', afterMs: claim.ms };
   const loaded = await load(claim.job, deps);
   if ('kind' in loaded) return loaded;
-  const { job } = loaded;
+  const work = { ...loaded, run: beginRun(loaded.job) };
+  const ending = await run(work, { ...claim, generation }, deps);
+  endRun(work.run, ending);
+  return ending;
+}
 
+async function run(
+  loaded: RunningWork,
+  claim: Pick<Claim & { verdict: 'yours' }, 'lost' | 'now'> & { readonly generation: string },
+  deps: RenderDependencies,
+): Promise<Ending> {
+  const { job } = loaded;
   if (claim.lost !== undefined) return recover(loaded, claim.lost, deps);
   if (job.cancelRequested) return conclude(loaded, { status: 'canceled' }, { kind: 'canceled' }, deps);
   if (job.expiresAt !== undefined && job.expiresAt <= claim.now) {
@@ -60,7 +73,7 @@ export async function render(ticket: Ticket, deps: RenderDependencies): Promise<
   if (admission.kind === 'no') return admission.ending;
   if (admission.kind === 'park')
     return conclude(loaded, { status: 'parked', parkedFor: admission.for }, { kind: 'void' }, deps);
-  return makeCall(loaded, { id: call, grant: admission.grant, generation }, deps);
+  return makeCall(loaded, { id: call, grant: admission.grant, generation: claim.generation }, deps);
 }
 
 /** The job with all that its run needs; a row's lies in the store. An ending when that cannot be had. */
@@ -76,7 +89,8 @@ async function load(job: Job, deps: RenderDependencies): Promise<Work | Ending> 
     deps.logger.error({ err: error, job: job.id }, 'a row cannot be read and fails');
     const failure = { code: 'store_failed', detail: 'The store no longer has this row as it was submitted.' } as const;
     const ending = { kind: 'failed', code: 'store_failed' } as const;
-    return conclude({ job, row: { part: error.part } }, { status: 'failed', error: failure }, ending, deps);
+    const work = { job, row: { part: error.part }, run: beginRun(job) };
+    return conclude(work, { status: 'failed', error: failure }, ending, deps);
   }
 }
 
@@ -92,7 +106,7 @@ async function findEarlierImage(
 }
 
 /** The paid part: from here on every way out settles the call, or leaves it open to be found. */
-async function makeCall(work: Work, call: MadeCall, deps: RenderDependencies): Promise<Ending> {
+async function makeCall(work: RunningWork, call: MadeCall, deps: RenderDependencies): Promise<Ending> {
   const { job } = work;
   const began = deps.clock.now();
   if (job.batch === undefined && job.startedAt === undefined)
@@ -100,13 +114,16 @@ async function makeCall(work: Work, call: MadeCall, deps: RenderDependencies): P
   const release = deps.calls.enter(call.id);
   let outcome: Outcome | undefined;
   try {
-    outcome = await deps.segmind.render({ id: call.id, model: job.model, input: job.input, signal: deps.abort });
+    outcome = await callTraced(work, call, deps);
     const callMs = deps.clock.now() - began;
     deps.metrics.callEnded({ model: job.model, outcome: outcome.kind, seconds: callMs / 1000 });
     const facts = 'facts' in outcome ? outcome.facts : undefined;
-    deps.logger.info(
+    Object.assign(work.run, { call: call.id, outcome: outcome.kind, callMs, facts } satisfies Partial<Run>);
+    // What ends with the job is told by its line.
+    deps.logger.debug(
       {
         job: job.id,
+        request_id: job.origin?.request,
         call: call.id,
         outcome: outcome.kind,
         ...describe(facts),
@@ -128,11 +145,16 @@ async function makeCall(work: Work, call: MadeCall, deps: RenderDependencies): P
   }
 }
 
-async function keepImage(work: Work, call: MadeCall, outcome: ImageOutcome, deps: RenderDependencies): Promise<Ending> {
+async function keepImage(
+  work: RunningWork,
+  call: MadeCall,
+  outcome: ImageOutcome,
+  deps: RenderDependencies,
+): Promise<Ending> {
   const { job } = work;
   const settlement = { kind: 'spent', cost: outcome.facts.cost } as const;
   countSettlement(settlement, call.grant, deps);
-  const stored = await storeImage(job, call.id, outcome.image, outcome.facts, deps);
+  const stored = await storeTraced(work, call, outcome, deps);
   switch (stored.kind) {
     case 'stored':
       return record(
@@ -161,7 +183,12 @@ async function keepImage(work: Work, call: MadeCall, outcome: ImageOutcome, deps
   }
 }
 
-async function judged(work: Work, call: MadeCall, outcome: NoImageOutcome, deps: RenderDependencies): Promise<Ending> {
+async function judged(
+  work: RunningWork,
+  call: MadeCall,
+  outcome: NoImageOutcome,
+  deps: RenderDependencies,
+): Promise<Ending> {
   const { job } = work;
   const refusedByAccount = outcome.kind === 'unauthorized' || outcome.kind === 'no_credits';
   const probe = refusedByAccount ? await deps.prober.explain(outcome) : undefined;
@@ -175,8 +202,11 @@ async function judged(work: Work, call: MadeCall, outcome: NoImageOutcome, deps:
   deps.logger[log](
     {
       job: job.id,
+      request_id: job.origin?.request,
       call: call.id,
       outcome: outcome.kind,
+      ...describe(work.run.facts),
+      call_ms: work.run.callMs,
       cause: 'cause' in outcome ? outcome.cause : undefined,
       ending: ending.kind,
     },
@@ -199,33 +229,35 @@ type CallEnd = Omit<JobEnd, 'job' | 'call'> & { readonly settlement: NonNullable
 
 /** Writes down how a call ended, and says what that makes of the run. */
 async function record(
-  { job, row }: Work,
+  work: RunningWork,
   call: MadeCall,
   { settlement, ...end }: CallEnd,
   facts: AnswerFacts | undefined,
   ending: Ending,
   deps: RenderDependencies,
 ): Promise<Ending> {
+  const { job, row } = work;
   const reading: Reading | undefined =
     facts?.remaining === undefined
       ? undefined
       : { value: facts.remaining, seq: call.grant.seq, startedAt: call.grant.startedAt };
   const retryAt =
     ending.kind === 'retry' || ending.kind === 'uncertain' ? { retryAt: deps.clock.now() + ending.afterMs } : {};
-  const { status, late } = await recordEnd(
+  const recorded = await recordEnd(
     job,
     call,
     { job: job.id, row, ...end, ...retryAt, call: { id: call.id, settlement, reading } },
     deps,
   );
-  if (late) {
+  const { status } = recorded;
+  if (recorded.late) {
     deps.logger.warn(
       { job: job.id, call: call.id, status },
       'a call ended after its job had gone on without it; it was counted',
     );
     return { kind: 'void' };
   }
-  deps.metrics.jobEnded({ status });
+  tellEnd(work, recorded, end, deps);
   if (status === 'canceled') return { kind: 'canceled' };
   if (status === 'parked') return { kind: 'void' };
   if (status === 'queued' && ending.kind === 'failed')
@@ -235,13 +267,13 @@ async function record(
 
 /** Ends a run in which no call was made. */
 async function conclude(
-  { job, row }: Work,
+  work: RunningWork,
   end: Omit<JobEnd, 'job' | 'call'>,
   ending: Ending,
   deps: RenderDependencies,
 ): Promise<Ending> {
-  const { status, late } = await deps.jobs.record({ job: job.id, row, ...end }, deps.policy.trialMs);
-  if (!late) deps.metrics.jobEnded({ status });
+  const { job, row } = work;
+  tellEnd(work, await deps.jobs.record({ job: job.id, row, ...end }, deps.policy.trialMs), end, deps);
   return ending;
 }
 

@@ -1,5 +1,6 @@
 import type { Job } from '@renderyard/shared/job/job';
 import type { RowEnd } from '@renderyard/shared/job/job-end';
+import type { Run } from './run.ts';
 
 /** What one run of a ticket has to do. */
 export interface Work {
@@ -7,4 +8,9 @@ export interface Work {
   readonly job: Job;
   /** Of a row of a batch: what its end needs. */
   readonly row: RowEnd | undefined;
+}
+
+/** The same, while it is done. */
+export interface RunningWork extends Work {
+  readonly run: Run;
 }
