@@ -5,6 +5,7 @@ import type { TakenDelivery } from '@renderyard/shared/webhook/delivery-store';
 import { signWebhook } from '@renderyard/shared/webhook/sign';
 import type { WebhookStore } from '@renderyard/shared/webhook/webhook-store';
 import type { AttemptOutcome, WorkerMetrics } from '../metrics/worker-metrics.ts';
+import { beginAttempt, tellAttempt } from './attempt-record.ts';
 import { nextWait, verdictOf } from './schedule.ts';
 import type { SecretsOf } from './secrets-of.ts';
 import type { Sender } from './send.ts';
@@ -64,7 +65,7 @@ export function createDeliverer(deps: DelivererDependencies) {
     delivery,
     url,
     secrets,
-  }: TakenDelivery): Promise<AttemptRecord & { retryAfterMs?: number }> {
+  }: TakenDelivery): Promise<AttemptRecord & { retryAfterMs?: number; cause?: string }> {
     const at = clock.now();
     const known = deps.secretsOf({ delivery, secrets, now: at });
     if (known === undefined) return { at, ms: 0, error: 'secret_unreadable' };
@@ -74,19 +75,6 @@ export function createDeliverer(deps: DelivererDependencies) {
       headers,
       body: delivery.body,
     });
-    logger.debug(
-      {
-        delivery: delivery.id,
-        event: delivery.event,
-        type: delivery.type,
-        receiver: delivery.receiver,
-        status,
-        error,
-        ms: durationMs,
-        cause,
-      },
-      'a webhook was sent',
-    );
     return {
       at,
       ms: durationMs,
@@ -94,17 +82,21 @@ export function createDeliverer(deps: DelivererDependencies) {
       ...(error === undefined ? {} : { error }),
       ...(answer === '' ? {} : { answer }),
       ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+      ...(cause === undefined ? {} : { cause }),
     };
   }
 
   async function deliver(taken: TakenDelivery): Promise<void> {
     const { id, at, tries, attempts, receiver, account, event } = taken.delivery;
-    const { retryAfterMs, ...told } = await attempt(taken);
+    const span = beginAttempt(taken.delivery, taken.url);
+    const { retryAfterMs, cause, ...told } = await attempt(taken);
     // Its lease runs out, and another worker sends it.
     if (brokenOff) return;
     const verdict = verdictOf(told);
+    const outcome = outcomeOf(told, verdict);
+    tellAttempt(span, taken.delivery, taken.url, { told, outcome, cause }, logger);
     deps.metrics?.attemptEnded({
-      outcome: outcomeOf(told, verdict),
+      outcome,
       seconds: told.ms / 1000,
       // One that was sent again by hand has fewer tries than attempts, and is late because somebody wanted it so.
       ...(verdict === 'ok' && tries === attempts.length ? { delaySeconds: (clock.now() - at) / 1000 } : {}),
@@ -125,7 +117,10 @@ export function createDeliverer(deps: DelivererDependencies) {
       );
       deps.onDisabled();
     } else if (verdict !== 'ok' && waitMs === undefined)
-      logger.warn({ delivery: id, event, account }, 'a webhook was given up, after all its attempts');
+      logger.warn(
+        { delivery: id, event, account, request_id: taken.delivery.origin?.request },
+        'a webhook was given up, after all its attempts',
+      );
   }
 
   function begin(taken: TakenDelivery): void {
