@@ -9,6 +9,8 @@ import { createRecovery } from '@renderyard/shared/recovery/recovery';
 import { createGeneration } from '@renderyard/shared/redis/generation';
 import { keyPrefix, queuePrefix } from '@renderyard/shared/redis/keys';
 import { createDirectoryStore } from '@renderyard/shared/store/directory-store';
+import type { Migration } from '@renderyard/shared/upgrade/migrations';
+import type { OnStep } from '@renderyard/shared/upgrade/upgrade-step';
 import { Redis } from 'ioredis';
 import { inject } from 'vitest';
 import { allKeys } from '../redis/keys.ts';
@@ -33,9 +35,22 @@ export async function openYard() {
   });
   const recoveries: ReturnType<typeof createRecovery>[] = [];
 
-  /** A process: what it knows of Redis is its own. */
-  const openProcess = (worker?: { readonly id: string; readonly busy: () => number }, through = store) => {
-    const generation = createGeneration(redis, prefix);
+  /** A process: what it knows of Redis is its own. `upgrade` makes it one of another version. */
+  const openProcess = (
+    worker?: { readonly id: string; readonly busy: () => number },
+    through = store,
+    {
+      olderProcesses,
+      ...upgrade
+    }: {
+      readonly stateVersion?: number;
+      readonly migrations?: readonly Migration[];
+      readonly onStep?: OnStep;
+      readonly olderProcesses?: () => Promise<number>;
+    } = {},
+  ) => {
+    const generation = createGeneration(redis, prefix, upgrade.stateVersion);
+    const refused: Error[] = [];
     const files = createBatchFiles({ store: through });
     const recovery = createRecovery({
       redis,
@@ -48,9 +63,12 @@ export async function openYard() {
       timeoutMs: 5000,
       noticeMs: 300,
       ...(worker === undefined ? {} : { worker }),
+      ...(olderProcesses === undefined ? {} : { olderProcesses }),
+      upgrade,
+      onNewer: (error) => void refused.push(error),
     });
     recoveries.push(recovery);
-    return { generation, recovery, files, states: createBatchStates({ redis, prefix, generation }) };
+    return { generation, recovery, refused, files, states: createBatchStates({ redis, prefix, generation }) };
   };
 
   const empty = async () => {

@@ -1,3 +1,4 @@
+import type { HoldName } from '@renderyard/shared/credits/hold';
 import { newId } from '@renderyard/shared/ids';
 import { describe, expect, it } from 'vitest';
 import { COST, MODEL, openBench, TRIAL_MS } from './bench.ts';
@@ -174,11 +175,23 @@ describe('a hold', () => {
       'credits',
       'unauthorized',
       'operator',
+      'upgrade',
     ] as const) {
       expect(await bench.ledger.setHold(name, 'why')).toBe(true);
       expect(await bench.ask(job)).toMatchObject({ verdict: 'hold', name });
     }
     expect(await bench.books()).toMatchObject({ reserved: 0, inFlight: 0 });
+  });
+
+  it('that only a newer version knows keeps every call, until it ends by itself', async () => {
+    await using bench = await openBench();
+    await bench.balance(100 * COST);
+    const job = await bench.job();
+    // A part of a name that is known, too: it is another hold.
+    await bench.ledger.setHold('rat' as HoldName, 'why', { forMs: 5000 });
+    expect(await bench.ask(job)).toMatchObject({ verdict: 'hold', name: 'rat' });
+    await bench.pass(5000);
+    expect(await bench.ask(job)).toMatchObject({ verdict: 'go' });
   });
 
   it('of one model leaves the others alone', async () => {

@@ -22,6 +22,8 @@ export interface UpgradeLock {
   readonly token: string;
   /** Aborts with a `GenerationLostError` once the lock is another's, or may be. */
   readonly signal: AbortSignal;
+  /** Renews it. @throws {GenerationLostError} when it is another's. @throws what Redis throws. */
+  assertOurs(): Promise<void>;
   /**
    * Puts `begun` in the place of the mark, unless calls are in flight.
    * @returns how many are; 0 when it was done. @throws {GenerationLostError} when the lock is another's.
@@ -63,6 +65,10 @@ export async function takeUpgradeLock(
   return {
     token,
     signal: lost.signal,
+    async assertOurs() {
+      if (!(await scripts.keep(redis, prefix, kept)).ours) lose();
+      lost.signal.throwIfAborted();
+    },
     async begin(begun) {
       const { verdict, calls = 0 } = await scripts.begin(redis, prefix, { token, mark, begun, written_by: VERSION });
       if (verdict === 'lost') throw new GenerationLostError('another process upgrades this Redis');

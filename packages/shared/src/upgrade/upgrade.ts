@@ -38,7 +38,15 @@ export type Upgrade = ReturnType<typeof createUpgrade>;
  */
 export function createUpgrade(deps: UpgradeDependencies) {
   const { redis, prefix, store, clock, logger, stateVersion, migrations = MIGRATIONS } = deps;
-  const onStep = deps.onStep ?? logSteps(logger);
+  const tell = deps.onStep ?? logSteps(logger);
+
+  /** Before each step it is made sure that the lock is ours still: this process may have been frozen. */
+  const stepsUnder =
+    (lock: UpgradeLock): OnStep =>
+    async (step) => {
+      await tell(step);
+      await lock.assertOurs();
+    };
 
   const contextOf = (generation: string, signal: AbortSignal): MigrationContext => ({
     ...{ store, redis, prefix, generation, logger, signal },
@@ -72,6 +80,7 @@ export function createUpgrade(deps: UpgradeDependencies) {
 
   async function upgradeRedis(mark: string, lock: UpgradeLock, signal: AbortSignal): Promise<boolean> {
     const began = clock.now();
+    const onStep = stepsUnder(lock);
     const { version, upgradedFrom } = readMark(mark);
     const from = upgradedFrom ?? version;
     // An upgrade to this version that another process began is gone on with: nobody works with its mark.
@@ -133,7 +142,10 @@ export function createUpgrade(deps: UpgradeDependencies) {
       if (lock === undefined) return undefined;
       try {
         const signal = AbortSignal.any([lock.signal, stopped]);
-        return await upgradeStore({ stateVersion, migrations, onStep }, contextOf(lock.token, signal));
+        return await upgradeStore(
+          { stateVersion, migrations, onStep: stepsUnder(lock) },
+          contextOf(lock.token, signal),
+        );
       } finally {
         await lock.release().catch(() => undefined);
       }
@@ -141,7 +153,7 @@ export function createUpgrade(deps: UpgradeDependencies) {
 
     /** Brings the store to this version for a rebuild, which has the lock already. @throws as `run` does. */
     forRebuild: (generation: string, signal: AbortSignal): Promise<StoreVersion> =>
-      upgradeStore({ stateVersion, migrations, onStep }, contextOf(generation, signal)),
+      upgradeStore({ stateVersion, migrations, onStep: tell }, contextOf(generation, signal)),
 
     /** @throws {NewerStateError} when the store is of a newer version. @throws {StoreError} */
     refuseNewerStore: async (): Promise<void> => refuseNewerStore(await readStoreVersion(store), stateVersion),
