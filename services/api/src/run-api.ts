@@ -5,6 +5,7 @@ import { RedisUnfitError } from '@renderyard/shared/redis/check-redis';
 import { readSecretFiles } from '@renderyard/shared/secret-files';
 import { type Environment, SettingsError } from '@renderyard/shared/settings';
 import { startStoppable } from '@renderyard/shared/start-stoppable';
+import { startTracing } from '@renderyard/shared/tracing/start-tracing';
 import { readApiSettings, shortKeys } from './api-settings.ts';
 import { startApi } from './start-api.ts';
 
@@ -37,8 +38,12 @@ async function start(env: Environment, handOver: () => void): Promise<void> {
   for (const name of shortKeys(readSecretFiles(env).env))
     logger.warn({ key: name }, 'an API key is shorter than 16 characters and can be guessed; give it a longer secret');
   const metrics = createMetrics({ service: 'api', ofProcess: true });
+  const tracing = await startTracing({ service: 'api', env, logger });
   const starting = startStoppable({
-    start: (signal) => startApi({ config, redisUrl, metrics, clock: systemClock, logger, signal }),
+    start: async (signal) => {
+      const api = await startApi({ config, redisUrl, metrics, clock: systemClock, logger, signal });
+      return { ...api, phases: () => [...api.phases(), ...tracing.phases] };
+    },
     logger,
     process,
   });

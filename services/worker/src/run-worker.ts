@@ -6,6 +6,7 @@ import { createLogger } from '@renderyard/shared/logger';
 import { createMetrics } from '@renderyard/shared/metrics/metrics';
 import { type Environment, SettingsError } from '@renderyard/shared/settings';
 import { startStoppable } from '@renderyard/shared/start-stoppable';
+import { startTracing } from '@renderyard/shared/tracing/start-tracing';
 import { createUpstreamKey } from './segmind/upstream-key.ts';
 import { startWorker } from './start-worker.ts';
 
@@ -45,8 +46,14 @@ async function start(env: Environment, handOver: () => void): Promise<void> {
   });
   const dataFolder = join(config.DATA_DIR, 'worker');
   const metrics = createMetrics({ service: 'worker', ofProcess: true });
+  const tracing = await startTracing({ service: 'worker', env, logger });
   const starting = startStoppable({
-    start: (signal) => startWorker({ config, redisUrl, key, dataFolder, metrics, clock: systemClock, logger, signal }),
+    start: async (signal) => {
+      const worker = await startWorker({
+        ...{ config, redisUrl, key, dataFolder, metrics, clock: systemClock, logger, signal },
+      });
+      return { ...worker, phases: () => [...worker.phases(), ...tracing.phases] };
+    },
     logger,
     process,
   });

@@ -1,3 +1,4 @@
+import type { StopPhase } from '../lifecycle.ts';
 import type { Logger } from '../logger.ts';
 import type { Environment } from '../settings.ts';
 import { readTracingSettings } from './tracing-settings.ts';
@@ -5,15 +6,10 @@ import { readTracingSettings } from './tracing-settings.ts';
 /** How long the last spans of a process may take to be sent, in milliseconds. */
 const LAST_SPANS_MS = 2000;
 
-/** Tracing as it runs, or not. */
-export interface Tracing {
-  /** Sends what has not been sent. Never throws, and takes two seconds at most. */
-  stop(): Promise<void>;
-}
-
 /**
  * Has spans exported as the standard variables of OpenTelemetry say, if they do. Its SDK is loaded only then.
  * @param env of the process: the exporter reads some of it itself.
+ * @returns what is to be done last when the process stops: nothing, where nothing is traced.
  */
 export async function startTracing({
   service,
@@ -23,20 +19,11 @@ export async function startTracing({
   readonly service: 'api' | 'worker';
   readonly env: Environment;
   readonly logger: Logger;
-}): Promise<Tracing> {
+}): Promise<{ readonly phases: readonly StopPhase[] }> {
   const settings = readTracingSettings(env);
   for (const warning of settings.warnings) logger.warn(warning);
-  if (!('sampler' in settings)) return { stop: async () => undefined };
+  if (!('sampler' in settings)) return { phases: [] };
   const { exportSpans } = await import('./export-spans.ts');
-  const exported = exportSpans({ service, settings, logger });
-  return {
-    async stop() {
-      let timer: NodeJS.Timeout | undefined;
-      const late = new Promise<void>((resolve) => {
-        timer = setTimeout(resolve, LAST_SPANS_MS);
-      });
-      await Promise.race([exported.stop().catch(() => undefined), late]);
-      clearTimeout(timer);
-    },
-  };
+  const { stop } = exportSpans({ service, settings, logger });
+  return { phases: [{ name: 'send the last spans', deadlineMs: LAST_SPANS_MS, stop }] };
 }

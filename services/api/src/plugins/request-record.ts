@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net';
 import type { Logger } from '@renderyard/shared/logger';
 import type { Origin } from '@renderyard/shared/origin';
+import { endSpan, type Span, startSpan, traceField, traceparentOf } from '@renderyard/shared/tracing/spans';
 import type { FastifyRequest } from 'fastify';
 import type { App } from '../app-instance.ts';
 
@@ -8,6 +9,8 @@ declare module 'fastify' {
   interface FastifyRequest {
     /** What the request's one log record tells besides method, route, status and duration: no bodies, no keys. */
     record: Record<string, unknown>;
+    /** Its span; null for those who watch over the process: they ask often. */
+    span: Span | null;
   }
 }
 
@@ -19,8 +22,10 @@ export function addRequestRecord(app: App, { logger }: { readonly logger: Logger
   const bytesOf = createByteCount();
   // The empty value is never seen: the hook below runs first.
   app.decorateRequest('record', null as unknown as Record<string, unknown>);
+  app.decorateRequest('span', null);
   app.addHook('onRequest', async (request, reply) => {
     request.record = {};
+    request.span = isWatching(request.routeOptions.url) ? null : beginSpan(request);
     // By then Node may have taken the socket from the request.
     const { socket } = request.raw;
     // Fastify's onResponse is not run for a client that left before its answer.
@@ -35,9 +40,11 @@ export function addRequestRecord(app: App, { logger }: { readonly logger: Logger
         duration_ms: Math.round(reply.elapsedTime * 10) / 10,
         ...bytesOf(socket),
         ...request.record,
+        ...(request.span === null ? {} : traceField(request.span)),
       };
+      if (request.span !== null) finishSpan(request.span, record);
       if (answered && reply.statusCode >= 500) logger.error(record, 'request');
-      else if (route?.startsWith('/health/')) logger.debug(record, 'request');
+      else if (isWatching(route)) logger.debug(record, 'request');
       else logger.info(record, 'request');
     });
   });
@@ -45,7 +52,36 @@ export function addRequestRecord(app: App, { logger }: { readonly logger: Logger
 
 /** What is kept of a request with the job or the batch that it submits. */
 export function originOf(request: FastifyRequest): Origin {
-  return { request: request.id };
+  return { request: request.id, traceparent: request.span === null ? undefined : traceparentOf(request.span) };
+}
+
+const isWatching = (route: string | undefined) => route === '/metrics' || (route?.startsWith('/health/') ?? false);
+
+/** It goes on from the span of the client, where that sends one (`traceparent`). */
+function beginSpan({ id, method, routeOptions: { url: route }, headers }: FastifyRequest): Span {
+  const { traceparent } = headers;
+  return startSpan(route === undefined ? method : `${method} ${route}`, {
+    role: 'server',
+    ...(typeof traceparent === 'string' ? { parent: traceparent } : {}),
+    attributes: {
+      'http.request.method': method,
+      ...(route === undefined ? {} : { 'http.route': route }),
+      'renderyard.request_id': id,
+    },
+  });
+}
+
+const TOLD = { account: 'renderyard.account', job_id: 'renderyard.job', batch_id: 'renderyard.batch' };
+
+/** Of what the record tells, what a trace is looked for by. Only what is the server's fault makes a span fail. */
+function finishSpan(span: Span, record: Readonly<Record<string, unknown>> & { readonly status: number }): void {
+  const { status, error_code: code } = record;
+  const told = Object.entries(TOLD).flatMap(([field, name]) => {
+    const value = record[field];
+    return typeof value === 'string' ? [[name, value] as const] : [];
+  });
+  const failure = status >= 500 ? (typeof code === 'string' ? code : String(status)) : undefined;
+  endSpan(span, { 'http.response.status_code': status, ...Object.fromEntries(told) }, failure);
 }
 
 /**
