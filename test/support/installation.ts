@@ -68,9 +68,12 @@ export interface Installation extends AsyncDisposable {
   /** Those that run; one that was killed is taken out by its test. */
   readonly workers: ServiceProcess[];
   readonly folder: string;
-  startWorker(): Promise<ServiceProcess>;
-  /** Starts another API in the place of one that was killed. */
-  restartApi(): Promise<void>;
+  /** What the services were started with. */
+  readonly settings: Readonly<Record<string, string>>;
+  /** @param root the folder of the source, where it is another version's. */
+  startWorker(root?: string): Promise<ServiceProcess>;
+  /** Starts another API in the place of one that has ended. */
+  restartApi(root?: string): Promise<void>;
   /** `fetch` on the API; the body is sent as JSON. */
   call(method: string, path: string, body?: unknown): Promise<Response>;
   submit(prompts: readonly string[], parameters?: Readonly<Record<string, unknown>>): Promise<string[]>;
@@ -137,12 +140,13 @@ export async function startInstallation({
     workers: [],
     folder,
     call,
-    async restartApi() {
+    settings,
+    async restartApi(root) {
       await api.exited;
-      api = await startService({ service: 'api', env: settings });
+      api = await startService({ service: 'api', env: settings, ...(root === undefined ? {} : { root }) });
     },
-    async startWorker() {
-      const worker = await startService({ service: 'worker', env: settings });
+    async startWorker(root) {
+      const worker = await startService({ service: 'worker', env: settings, ...(root === undefined ? {} : { root }) });
       installation.workers.push(worker);
       return worker;
     },

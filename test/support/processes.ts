@@ -48,11 +48,13 @@ function parseLine(line: string): LogLine {
 
 export interface ServiceOptions extends Omit<ProcessOptions, 'name' | 'file'> {
   readonly service: 'api' | 'worker' | 'simulator' | 'standalone';
+  /** The folder of the source, where it is another version's. */
+  readonly root?: string;
 }
 
 /** Starts a service as users start it; see `startProcess`. */
-export function startService({ service, ...options }: ServiceOptions): Promise<ServiceProcess> {
-  return startProcess({ ...options, name: service, file: join(REPOSITORY, 'services', service, 'src/main.ts') });
+export function startService({ service, root = REPOSITORY, ...options }: ServiceOptions): Promise<ServiceProcess> {
+  return startProcess({ ...options, name: service, file: join(root, 'services', service, 'src/main.ts') });
 }
 
 /**
