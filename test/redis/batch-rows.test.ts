@@ -92,7 +92,7 @@ describe('a batch', () => {
     );
     const ledger = /^(live|credits|pace|estimates|costs|classes|successes|hours|books:\d+|unnoted-days|keys|key:acme)$/;
     const left = (await keysOf(bench)).filter((key) => !before.has(key) && !ledger.test(key));
-    expect(left.sort()).toEqual([`batch:${id}`, 'batches:acme', 'served', 'tickets'].sort());
+    expect(left.sort()).toEqual([`batch:${id}`, 'batches:acme', 'rate', 'served', 'tickets'].sort());
     expect(await bench.redis.pttl(`${bench.prefix}batch:${id}`)).toBeGreaterThan(0);
     expect(await bench.states.forget('acme', id)).toBe(true);
     expect(await bench.states.list('acme', { limit: 10 })).toEqual([]);

@@ -83,6 +83,11 @@ if days > 0 then
   redis.call('DEL', P .. 'unnoted-days')
   for i = 1, #unnoted, 2 do redis.call('HSET', P .. 'unnoted-days', unnoted[i] - days, unnoted[i + 1]) end
 end
+local rate = redis.call('HGETALL', P .. 'rate')
+for i = 1, #rate, 2 do
+  local second, calls = string.match(rate[i + 1], '^(%d+)|(%d+)$')
+  redis.call('HSET', P .. 'rate', rate[i], string.format('%.0f|', second - math.floor(ms / 1000)) .. calls)
+end
 for i, time in ipairs(redis.call('LRANGE', P .. 'pace', 0, -1)) do redis.call('LSET', P .. 'pace', i - 1, time - ms) end
 `;
 

@@ -1,9 +1,11 @@
+import { BATCH_HOLD_REASONS } from '../batch/batch.ts';
 import { toCredits } from '../credits/amount.ts';
-import { HOLD_REASONS, holdReason } from '../credits/hold.ts';
+import { HOLD_REASONS } from '../credits/hold.ts';
 import { type Installation, OPEN_BATCH_STATUSES, TICKET_STATES } from './installation.ts';
 import type { LabelValues } from './labels.ts';
 import type { GaugeOf, Metrics } from './metrics.ts';
 
+const REASONS = [...HOLD_REASONS, ...BATCH_HOLD_REASONS] as const;
 const CREDIT_STATES = ['open', 'low', 'draining', 'held'] as const;
 /** In nanocredits. */
 export interface CreditLimitsSet {
@@ -60,8 +62,8 @@ export function createInstallationFamilies(metrics: Metrics) {
   const state = gauge('renderyard_credits_state', 'Whether this is the state of credits: 1 or 0.', {
     state: new Set(CREDIT_STATES),
   });
-  const byReason = { reason: new Set(HOLD_REASONS) };
-  const holds = gauge('renderyard_holds', 'Holds that stand.', byReason);
+  const byReason = { reason: new Set<string>(REASONS) };
+  const holds = gauge('renderyard_holds', 'Holds that stand, and batches that are paused.', byReason);
   const holdAge = gauge(
     'renderyard_hold_age_seconds',
     'How long the oldest hold of the reason has stood, in seconds.',
@@ -107,8 +109,8 @@ export function createInstallationFamilies(metrics: Metrics) {
       for (const name of CREDIT_STATES) state.set({ state: name }, name === now.state ? 1 : 0);
       holdAge.clear();
       holds.clear();
-      for (const reason of HOLD_REASONS) holds.set({ reason }, 0);
-      for (const [reason, ages] of Map.groupBy(now.holds, ({ name }) => holdReason(name))) {
+      for (const reason of REASONS) holds.set({ reason }, 0);
+      for (const [reason, ages] of Map.groupBy(now.holds, (hold) => hold.reason)) {
         holds.set({ reason }, ages.length);
         holdAge.set({ reason }, Math.max(...ages.map(({ age }) => age)));
       }

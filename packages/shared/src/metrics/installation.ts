@@ -1,6 +1,7 @@
+import type { BatchHoldReason } from '../batch/batch.ts';
 import type { Nanocredits } from '../credits/amount.ts';
 import type { CreditStateName } from '../credits/credit-state.ts';
-import type { HoldName } from '../credits/hold.ts';
+import { type HoldName, type HoldReason, holdReason } from '../credits/hold.ts';
 import type { Redis } from '../redis/connect.ts';
 import { defineScript } from '../redis/script.ts';
 
@@ -29,7 +30,10 @@ interface Told {
   readonly floor: string | false;
   readonly low: string | false;
   readonly uncertain_calls: number;
-  readonly holds: readonly { readonly name: HoldName; readonly since: number }[] | false;
+  /** Of a hold its name, of a batch that is paused why. */
+  readonly holds:
+    | readonly { readonly name?: HoldName; readonly reason?: BatchHoldReason; readonly since: number }[]
+    | false;
   readonly deliveries: number;
   readonly oldest_due: number | false;
   readonly outbox: number;
@@ -57,7 +61,8 @@ export interface Installation {
   readonly floor: Nanocredits | undefined;
   readonly low: Nanocredits | undefined;
   readonly uncertainCalls: number;
-  readonly holds: readonly { readonly name: HoldName; readonly age: number }[];
+  /** Of work, and of each batch that is paused. */
+  readonly holds: readonly { readonly reason: HoldReason | BatchHoldReason; readonly age: number }[];
   readonly deliveries: number;
   readonly oldestDueAge: number;
   readonly outbox: number;
@@ -93,7 +98,9 @@ export async function readInstallation(redis: Redis, prefix: string, generation:
     floor: amount(told.floor),
     low: amount(told.low),
     uncertainCalls: told.uncertain_calls,
-    holds: (told.holds || []).map(({ name, since }) => ({ name, age: age(since) })),
+    holds: (told.holds || []).flatMap(({ name, reason = name && holdReason(name), since }) =>
+      reason === undefined ? [] : [{ reason, age: age(since) }],
+    ),
     deliveries: told.deliveries,
     oldestDueAge: ageOr0(told.oldest_due),
     outbox: told.outbox,

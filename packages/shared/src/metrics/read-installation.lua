@@ -54,11 +54,16 @@ for _, lot in ipairs(redis.call('SMEMBERS', P .. 'parked')) do
   for _, id in ipairs(redis.call('ZRANGEBYSCORE', parked, '(0', '+inf', 'LIMIT', 0, 100)) do look_at({ id }) end
 end
 
+local holds = {}
 local batches, rows = { running = 0, paused = 0, canceling = 0, finishing = 0 }, 0
 for _, id in ipairs(redis.call('SRANDMEMBER', P .. 'open', MOST_BATCHES)) do
-  local state = redis.call('HMGET', P .. 'batch:' .. id, 'status', 'total', 'succeeded', 'failed', 'processing')
+  local state = redis.call('HMGET', P .. 'batch:' .. id, 'status', 'total', 'succeeded', 'failed', 'processing', 'hold')
   local status = state[1]
   if batches[status] then batches[status] = batches[status] + 1 end
+  if status == 'paused' and state[6] then
+    local hold = cjson.decode(state[6])
+    holds[#holds + 1] = { reason = hold.reason, since = hold.since }
+  end
   if status == 'running' or status == 'paused' then
     rows = rows + math.max(0, state[2] - state[3] - state[4] - (state[5] or 0))
   end
@@ -66,7 +71,7 @@ end
 
 local queue = P .. 'render:'
 local tickets = {
-  waiting = redis.call('LLEN', queue .. 'wait') + redis.call('LLEN', queue .. 'paused') + redis.call('ZCARD', queue .. 'prioritized'),
+  waiting = redis.call('LLEN', queue .. 'wait') + redis.call('ZCARD', queue .. 'prioritized'),
   active = redis.call('LLEN', queue .. 'active'),
   delayed = redis.call('ZCARD', queue .. 'delayed'),
 }
@@ -82,7 +87,6 @@ for _, receiver in ipairs(redis.call('ZRANGE', P .. 'owed', 0, MOST_RECEIVERS - 
   end
 end
 
-local holds = {}
 local all = redis.call('HGETALL', P .. 'holds')
 for i = 1, #all, 2 do
   local hold = cjson.decode(all[i + 1])
