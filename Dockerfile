@@ -11,6 +11,9 @@ COPY services/worker/package.json services/worker/
 RUN npm ci --omit=dev --ignore-scripts --no-audit --no-fund \
       --workspace @renderyard/api --workspace @renderyard/shared \
       --workspace @renderyard/simulator --workspace @renderyard/worker \
+ # What the image has, with versions and licences: npm is told of nothing that was left out.
+ && npm pkg delete devDependencies dependencies.@renderyard/standalone && rm -r services/standalone \
+ && npm sbom --omit=dev --sbom-format=cyclonedx > sbom.cdx.json \
  # What is read at run time alone is kept: no types, no source maps, no documentation; licences stay.
  && find node_modules -type f \( -name '*.d.ts' -o -name '*.d.cts' -o -name '*.d.mts' -o -name '*.map' -o -iname 'readme*.md' -o -iname 'changelog.md' \) -delete \
  && find node_modules -type d -empty -delete
@@ -18,21 +21,33 @@ RUN npm ci --omit=dev --ignore-scripts --no-audit --no-fund \
 FROM node:24-bookworm-slim AS app
 WORKDIR /app
 COPY --from=modules /app/node_modules node_modules
+COPY --from=modules /app/sbom.cdx.json ./
 COPY package.json LICENSE ./
 COPY packages packages
 COPY services/api services/api
 COPY services/simulator services/simulator
 COPY services/worker services/worker
 COPY deploy/image deploy/image
+COPY deploy/compose/secrets.ts deploy/compose/
 
 # Each service is loaded once, as the user it will run as, so that what V8 compiles need not be compiled at every start.
 FROM app AS compiled
 RUN mkdir /compiled && chown 1000:1000 /compiled
 USER 1000:1000
 ENV NODE_COMPILE_CACHE=/compiled
-RUN for service in api worker simulator; do timeout 5 node deploy/image/main.ts $service || true; done
+# They end for want of settings, the simulator and the health check for want of time or of a service.
+RUN for service in api worker simulator; do timeout 5 node deploy/image/main.ts $service || true; done; \
+    node deploy/image/health.ts || true
 
 FROM app
+ARG VERSION=0.1.0
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="Renderyard" \
+      org.opencontainers.image.description="A queued batch-rendering service: prompts in, images in your bucket, every credit accounted for." \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.version="$VERSION" \
+      org.opencontainers.image.revision="$REVISION" \
+      org.opencontainers.image.base.name="docker.io/library/node:24-bookworm-slim"
 COPY --from=compiled --chown=0:0 /compiled /app/.compiled
 ENV NODE_ENV=production \
     NODE_COMPILE_CACHE=/app/.compiled \
@@ -41,11 +56,12 @@ ENV NODE_ENV=production \
     METRICS_PORT=9464 \
     SIMULATOR_HOST=0.0.0.0 \
     DATA_DIR=/data
-RUN mkdir /data && chown 1000:1000 /data
+# Volumes that are mounted here begin as this user's.
+RUN install -d -o 1000 -g 1000 /data /data/worker /data/worker/spool /secrets
 USER 1000:1000
 EXPOSE 8080 8090 9464
 STOPSIGNAL SIGTERM
-HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --start-interval=1s --retries=3 \
+HEALTHCHECK --interval=10s --timeout=10s --start-period=30s --start-interval=1s --retries=3 \
   CMD ["node", "/app/deploy/image/health.ts"]
 ENTRYPOINT ["node", "/app/deploy/image/main.ts"]
 CMD ["api"]

@@ -9,8 +9,6 @@ if (!SERVICES.includes(service)) {
   process.stderr.write(`The image runs one of ${SERVICES.join(', ')}, but was asked for ${JSON.stringify(service)}.\n`);
   process.exit(2);
 }
-// The first process of a container is told nothing that it does not listen to, and loading takes a moment.
-const stop = () => process.exit(0);
-process.on('SIGTERM', stop).on('SIGINT', stop);
 await import(`../../services/${service}/src/main.ts`);
-process.off('SIGTERM', stop).off('SIGINT', stop);
+
+export {};
