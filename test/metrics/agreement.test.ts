@@ -11,7 +11,7 @@ import { WATCHED, watchersUrl } from './watched.ts';
 
 /** Of the whole installation, and the same whoever tells it; ages grow between two scrapes. */
 const OF_INSTALLATION =
-  /^renderyard_(redis_up|store_up|rebuilding|tickets|jobs_waiting|rows_waiting|batches|rate_limit_calls|slots_|credits_(balance$|floor|low|reserved|uncertain|spent|state)|uncertain_calls$|holds|deliveries_waiting|outbox_events)/;
+  /^renderyard_(redis_up|processes|store_up|rebuilding|tickets|jobs_waiting|rows_waiting|batches|rate_limit_calls|slots_|credits_(balance$|floor|low|reserved|uncertain|spent|state)|uncertain_calls$|holds|deliveries_waiting|outbox_events)/;
 /** What is read serves all who ask within two seconds. */
 const KEPT_MS = 2000;
 const CALL = (outcome: string) => `renderyard_calls_total{model="${DEFAULT_MODEL}",outcome="${outcome}"}`;
@@ -94,6 +94,8 @@ test('figures of the installation are those of GET /v1/credits', async () => {
   expect(value('renderyard_credits_floor')).toBe(0.5);
   expect(value('renderyard_credits_low')).toBe(1);
   expect(value('renderyard_credits_state{state="open"}')).toBe(1);
+  expect(value('renderyard_processes{service="api"}')).toBe(1);
+  expect(value('renderyard_processes{service="worker"}')).toBe(2);
   expect(value('renderyard_slots_limit')).toBe(4);
   expect(value('renderyard_rate_limit_calls')).toBe(6000);
   expect(value('renderyard_hold_age_seconds{reason="operator"}')).toBeUndefined();

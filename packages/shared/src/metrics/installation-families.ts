@@ -1,7 +1,7 @@
 import { BATCH_HOLD_REASONS } from '../batch/batch.ts';
 import { toCredits } from '../credits/amount.ts';
 import { HOLD_REASONS } from '../credits/hold.ts';
-import { type Installation, OPEN_BATCH_STATUSES, TICKET_STATES } from './installation.ts';
+import { type Installation, OPEN_BATCH_STATUSES, SERVICES, TICKET_STATES } from './installation.ts';
 import type { LabelValues } from './labels.ts';
 import type { GaugeOf, Metrics } from './metrics.ts';
 
@@ -24,6 +24,7 @@ export function createInstallationFamilies(metrics: Metrics) {
   const plain = (name: `renderyard_${string}`, help: string) => gauge<never>(name, help, {});
   const seconds = (name: `renderyard_${string}_seconds`, help: string) => plain(name, `${help}, in seconds.`);
 
+  const processes = gauge('renderyard_processes', 'Processes that live.', { service: new Set(SERVICES) });
   const tickets = gauge('renderyard_tickets', 'Tickets in the queue.', { state: new Set(TICKET_STATES) });
   const ticketAge = seconds(
     'renderyard_oldest_ticket_age_seconds',
@@ -89,6 +90,7 @@ export function createInstallationFamilies(metrics: Metrics) {
     },
     /** @param own the limits of this process's settings, which hold until a worker has told its own. */
     set(now: Installation, own: CreditLimitsSet) {
+      for (const service of SERVICES) processes.set({ service }, now.processes[service]);
       for (const name of TICKET_STATES) tickets.set({ state: name }, now.tickets[name]);
       ticketAge.set({}, now.oldestTicketAge);
       jobs.set({}, now.jobs);

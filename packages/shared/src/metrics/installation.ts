@@ -7,12 +7,15 @@ import { defineScript } from '../redis/script.ts';
 
 /** The statuses of batches that have not ended. */
 export const OPEN_BATCH_STATUSES = ['running', 'paused', 'canceling', 'finishing'] as const;
+/** Of which processes are told that are there. */
+export const SERVICES = ['api', 'worker'] as const;
 /** Where a ticket stands in the queue. */
 export const TICKET_STATES = ['waiting', 'active', 'delayed'] as const;
 
 /** What the script says. Times are milliseconds since 1970 by Redis's clock; false: there is none, or it is not known. */
 interface Told {
   readonly now: number;
+  readonly processes: Readonly<Record<(typeof SERVICES)[number], number>>;
   readonly tickets: Readonly<Record<(typeof TICKET_STATES)[number], number>>;
   readonly oldest_ticket: number | false;
   readonly jobs: number;
@@ -42,6 +45,8 @@ interface Told {
 
 /** What an installation is like, at one moment. Ages are in seconds, 0 where nothing waits. */
 export interface Installation {
+  /** Those that live. */
+  readonly processes: Told['processes'];
   readonly tickets: Told['tickets'];
   readonly oldestTicketAge: number;
   /** Single jobs that wait for a call. */
@@ -81,6 +86,7 @@ export async function readInstallation(redis: Redis, prefix: string, generation:
   const ageOr0 = (since: number | false) => (since === false ? 0 : age(since));
   const amount = (text: string | false) => (text === false ? undefined : Number(text));
   return {
+    processes: told.processes,
     tickets: told.tickets,
     oldestTicketAge: ageOr0(told.oldest_ticket),
     jobs: told.jobs,

@@ -93,11 +93,20 @@ for i = 1, #all, 2 do
   if not hold['until'] or hold['until'] > now then holds[#holds + 1] = { name = all[i], since = hold.since } end
 end
 
+-- Those that were heard of lately, as roster.ts has it.
+local FORGET_MS = 15000
+local processes = { api = 0, worker = 0 }
+for _, text in ipairs(redis.call('HVALS', P .. 'roster')) do
+  local told = cjson.decode(text)
+  local service = told.entry.service
+  if now - told.at <= FORGET_MS and processes[service] then processes[service] = processes[service] + 1 end
+end
+
 local credits = redis.call('HMGET', P .. 'credits', 'balance', 'read_at', 'reserved', 'uncertain', 'spent', 'state')
 local policy = redis.call('HMGET', P .. 'policy', 'floor', 'told:floor', 'low', 'told:low')
 local head = redis.call('XRANGE', P .. 'outbox', '-', '+', 'COUNT', 1)[1]
 return cjson.encode({
-  now = now,
+  now = now, processes = processes,
   tickets = tickets, oldest_ticket = oldest_ticket or false,
   jobs = backlog() + unclaimed, oldest_job = oldest_job or false,
   batches = batches, rows = rows,
