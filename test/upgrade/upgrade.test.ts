@@ -178,7 +178,7 @@ describe('an upgrade', () => {
     expect(await holdOf(yard)).toBeNull();
     expect(await readVersion(yard.store)).toMatchObject({ state_version: 2 });
     expect(await readVersion(yard.store)).not.toHaveProperty('upgrading_to');
-    expect(await yard.redis.zrange(`${yard.prefix}slots`, 0, -1)).toEqual(['call_1']);
+    expect(await yard.redis.zrange(`${yard.prefix}slots`, '0', '-1')).toEqual(['call_1']);
   });
 
   test('is waited for by processes of its version, and ends those of the version before', async () => {
