@@ -151,7 +151,7 @@ describe('a budget of a key', () => {
     await bench.jobs.takeTickets(10);
     expect(await parked(bench)).toBe(3);
     await bench.jobs.cancel(jobs[0] ?? '');
-    expect(await bench.jobs.sweep(0)).toMatchObject({ expired: 1 });
+    expect(await bench.jobs.sweep(0)).toMatchObject({ expired: [jobs[1]] });
     expect(await parked(bench)).toBe(1);
     await bench.jobs.cancel(jobs[2] ?? '');
     await bench.decide({});

@@ -41,7 +41,7 @@ test('what is told again of jobs and credits is what the scripts have put out, w
   await yard.post(`/v1/jobs/${ended.canceled}/cancel`);
   const expired = await yard.render('d', { expires_in: 3600 });
   await redis.zadd(`${prefix}expiring`, 1, expired);
-  expect(await yard.jobs.sweep(0)).toMatchObject({ expired: 1 });
+  expect(await yard.jobs.sweep(0)).toMatchObject({ expired: [expired] });
   // Twice ended: the second time it fails again, or its image is found to be there.
   const twice = await yard.render('e');
   await yard.fail(twice);

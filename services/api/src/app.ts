@@ -38,6 +38,7 @@ import { allowLoopbackOnly } from './plugins/loopback-only.ts';
 import { measureRequests } from './plugins/measure-requests.ts';
 import { requireOneHost } from './plugins/one-host.ts';
 import { addProblemReplies, answerClientError, sendProblem } from './plugins/problem-replies.ts';
+import { refuseOtherStore } from './plugins/refuse-other-store.ts';
 import { refuseWhileRebuilding } from './plugins/refuse-while-rebuilding.ts';
 import { addRequestRecord } from './plugins/request-record.ts';
 import { boundRequestTime } from './plugins/request-time.ts';
@@ -99,6 +100,8 @@ export interface AppDeps {
   readonly signingKey: Uint8Array;
   readonly generation: Generation;
   readonly recovery: Recovery;
+  /** Who else works on this Redis. */
+  readonly roster: Pick<Roster, 'disagreesOn'>;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly readiness: () => Promise<readonly Check[]>;
@@ -208,10 +211,11 @@ export function createApp(deps: AppDeps): App {
     (v1: App, _options, done) => {
       requireKey(v1, { keys });
       refuseWhileRebuilding(v1, { recovery });
+      refuseOtherStore(v1, { roster: deps.roster });
       readSameRedis(v1, { beginReading });
       addIdempotency(v1, { store: createIdempotencyStore({ redis, prefix, secretKey: deps.signingKey }), logger });
       jobsRoutes(v1, { jobs, findRowJob, viewer, feedQueue, live, mostWaiting, clock, webhooks });
-      jobActionRoutes(v1, { jobs, findRowJob, queue, viewer, feedQueue, mostWaiting });
+      jobActionRoutes(v1, { jobs, findRowJob, queue, viewer, feedQueue, mostWaiting, logger });
       jobImageRoute(v1, { jobs, findRowJob, store });
       jobDeletionRoute(v1, { jobs, findRowJob, store });
       batchUploadRoute(v1, { ...batches, importer, webhooks, idleMs: requestMs });

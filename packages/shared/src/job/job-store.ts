@@ -73,7 +73,7 @@ const scripts = {
     here('retry-job.lua'),
   ),
   forget: defineScript<Record<string, unknown>, { status: 'forgotten' | 'open' | 'missing' }>(here('forget-job.lua')),
-  sweep: defineScript<Record<string, unknown>, { expired: number; forgotten: number }>(here('sweep.lua')),
+  sweep: defineScript<Record<string, unknown>, { expired?: string[]; forgotten: number }>(here('sweep.lua')),
 };
 
 /** Tickets made by one call of {@link JobStore.takeTickets}. */
@@ -261,18 +261,19 @@ export function createJobStore({
       return (await scripts.forget(redis, prefix, { ...known(), id })).status;
     },
 
-    /** Ends jobs whose time is over; forgets those that ended before `forgetBefore` (milliseconds since 1970). */
-    async sweep(forgetBefore: number): Promise<{ readonly expired: number; readonly forgotten: number }> {
+    /** Ends jobs whose time is over, and says which; forgets those that ended before `forgetBefore` (milliseconds since 1970). */
+    async sweep(forgetBefore: number): Promise<{ readonly expired: readonly string[]; readonly forgotten: number }> {
       const expiredError: JobError = {
         code: 'expired',
         detail: 'The job was not rendered before the end of its expires_in.',
       };
-      return scripts.sweep(redis, prefix, {
+      const { expired, forgotten } = await scripts.sweep(redis, prefix, {
         ...known(),
         forget_before: forgetBefore,
         most: MOST_SWEPT,
         expired_error: JSON.stringify(expiredError),
       });
+      return { expired: expired ?? [], forgotten };
     },
   };
 }

@@ -1,17 +1,17 @@
 -- What no ticket does: ends jobs whose time is over, and forgets ended ones after their retention.
 -- a: generation, forget_before (milliseconds since 1970), most
--- Returns {expired, forgotten}
+-- Returns {expired = ids or nothing, forgotten = how many}
 -- include ../redis/guard.lua
 -- include ../credits/settle.lua
 -- include finish.lua
 
 local now = redis_now()
-local expired = 0
+local expired = {}
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', P .. 'expiring', '-inf', now, 'LIMIT', 0, a.most)) do
   local state = redis.call('HMGET', P .. 'job:' .. id, 'status', 'call')
   if (state[1] == 'queued' or state[1] == 'processing') and state[2] == '' then
     finish(id, 'expired', now, { 'output', '[]', 'error', a.expired_error })
-    expired = expired + 1
+    expired[#expired + 1] = id
   elseif state[1] ~= 'queued' and state[1] ~= 'processing' then
     redis.call('ZREM', P .. 'expiring', id)
   end
@@ -40,4 +40,4 @@ for i = 1, #calls, 2 do
     redis.call('HDEL', P .. 'uncertain', calls[i])
   end
 end
-return cjson.encode({ expired = expired, forgotten = #old })
+return cjson.encode({ expired = #expired > 0 and expired or nil, forgotten = #old })

@@ -1,10 +1,15 @@
+import type { Clock } from '@renderyard/shared/clock';
 import { newId } from '@renderyard/shared/ids';
+import { logEndedJob } from '@renderyard/shared/job/job-record';
 import type { JobStore } from '@renderyard/shared/job/job-store';
 import type { TicketQueue } from '@renderyard/shared/job/ticket-queue';
+import type { Logger } from '@renderyard/shared/logger';
 
 export interface DropJobsDeps {
   readonly jobs: JobStore;
   readonly queue: TicketQueue;
+  readonly clock: Clock;
+  readonly logger: Logger;
 }
 
 /** Jobs canceled at once; more would delay other requests' commands on the same connection. */
@@ -15,15 +20,18 @@ const CHUNK = 100;
  * broke off cancels the rest.
  * @returns how many were canceled.
  */
-export async function dropJobs({ jobs, queue }: DropJobsDeps, account: string): Promise<number> {
+export async function dropJobs({ jobs, queue, clock, logger }: DropJobsDeps, account: string): Promise<number> {
   let canceled = 0;
   let after: string | undefined = newId('job');
   while (after !== undefined) {
     const page = await jobs.list(account, { status: 'queued', after, limit: CHUNK });
     await Promise.all(
-      page.map(async ({ id }) => {
-        const { status, ticket } = await jobs.cancel(id);
-        if (status === 'canceled') canceled++;
+      page.map(async (job) => {
+        const { status, ticket } = await jobs.cancel(job.id);
+        if (status === 'canceled') {
+          canceled++;
+          logEndedJob({ ...job, status, endedAt: clock.now() }, logger);
+        }
         if (ticket !== undefined && ticket.generation > 0) await queue.remove(ticket);
       }),
     );

@@ -1,5 +1,7 @@
+import { logEndedJob } from '@renderyard/shared/job/job-record';
 import type { JobStore } from '@renderyard/shared/job/job-store';
 import type { TicketQueue } from '@renderyard/shared/job/ticket-queue';
+import type { Logger } from '@renderyard/shared/logger';
 import { ProblemError } from '../errors/problem-error.ts';
 import type { Feeder } from './feeder.ts';
 
@@ -10,7 +12,17 @@ import type { Feeder } from './feeder.ts';
  * @throws {ProblemError} `job_ended`, `not_found`.
  */
 export async function cancelJob(
-  { jobs, queue, feedQueue }: { readonly jobs: JobStore; readonly queue: TicketQueue; readonly feedQueue: Feeder },
+  {
+    jobs,
+    queue,
+    feedQueue,
+    logger,
+  }: {
+    readonly jobs: JobStore;
+    readonly queue: TicketQueue;
+    readonly feedQueue: Feeder;
+    readonly logger: Logger;
+  },
   { id, again }: { readonly id: string; readonly again: boolean },
 ): Promise<void> {
   const { status, ticket } = await jobs.cancel(id);
@@ -21,5 +33,8 @@ export async function cancelJob(
     throw new ProblemError('job_ended', `The job has ended (${job?.status}); there is nothing to cancel.`);
   }
   if (ticket !== undefined && ticket.generation > 0) await queue.remove(ticket);
-  if (status === 'canceled') await feedQueue();
+  if (status !== 'canceled') return;
+  const canceled = await jobs.get(id);
+  if (canceled?.status === 'canceled') logEndedJob(canceled, logger);
+  await feedQueue();
 }

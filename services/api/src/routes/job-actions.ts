@@ -1,5 +1,6 @@
 import { JobSchema } from '@renderyard/shared/job/job-view';
 import type { TicketQueue } from '@renderyard/shared/job/ticket-queue';
+import type { Logger } from '@renderyard/shared/logger';
 import type { FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
 import type { App } from '../app-instance.ts';
@@ -22,6 +23,7 @@ export function jobActionRoutes(
     readonly queue: TicketQueue;
     readonly viewer: JobViewer;
     readonly feedQueue: Feeder;
+    readonly logger: Logger;
     readonly mostWaiting: number;
   },
 ): void {

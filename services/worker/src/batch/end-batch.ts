@@ -13,8 +13,10 @@ import {
 } from '@renderyard/shared/batch/batch-layout';
 import type { BatchStates } from '@renderyard/shared/batch/batch-states';
 import type { BatchManifest } from '@renderyard/shared/batch/manifest';
+import { toCredits } from '@renderyard/shared/credits/amount';
 import type { Logger } from '@renderyard/shared/logger';
 import type { Store } from '@renderyard/shared/store/store';
+import { parseTraceparent } from '@renderyard/shared/tracing/spans';
 import { createChecksumFile } from './checksums.ts';
 import type { FlushLease } from './flush-lease.ts';
 import { inOrder } from './in-order.ts';
@@ -98,8 +100,20 @@ export async function endBatch(deps: EndBatchDependencies, lease: FlushLease): P
   const inTime = await lease.secure();
   if (!(await states.complete(flush, endedAt))) return false;
   logger.info(
-    { batch: id, status: manifest.status, ...manifest.counts, uncertain: manifest.uncertain },
-    'a batch has ended',
+    {
+      ...{
+        batch: id,
+        account: record.account,
+        request_id: record.request,
+        model: record.model,
+        status: manifest.status,
+      },
+      ...{ ...manifest.counts, runs: manifest.runs, uncertain: manifest.uncertain, cost: toCredits(manifest.cost) },
+      total_ms: endedAt - record.created_at,
+      parts: record.parts.length,
+      trace_id: parseTraceparent(record.traceparent)?.traceId,
+    },
+    'batch',
   );
   // Without its marker an emptied Redis does not find the webhook of a batch, unless a note tells of it.
   if (decision.webhook !== undefined) await deps.noteOwed?.();

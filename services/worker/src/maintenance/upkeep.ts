@@ -4,6 +4,7 @@ import { noteBooks } from '@renderyard/shared/credits/book-notes';
 import { type Hold, holdsAll } from '@renderyard/shared/credits/hold';
 import type { Ledger } from '@renderyard/shared/credits/ledger';
 import { feed, repairFeed } from '@renderyard/shared/job/feed';
+import { logEndedJob } from '@renderyard/shared/job/job-record';
 import type { JobStore } from '@renderyard/shared/job/job-store';
 import type { TicketQueue } from '@renderyard/shared/job/ticket-queue';
 import type { Logger } from '@renderyard/shared/logger';
@@ -62,12 +63,18 @@ export function createUpkeep(deps: UpkeepDependencies) {
     await feed(deps);
     if (await ledger.takeTurn('repair', worker, REPAIR_MS)) {
       await repairFeed({ ...deps, fedBefore: clock.now() - REPAIR_MS });
-      await jobs.sweep(clock.now() - deps.retentionMs);
+      const { expired } = await jobs.sweep(clock.now() - deps.retentionMs);
+      for (const id of expired) await tellExpired(id);
     }
     if (await ledger.takeTurn('notes', worker, NOTES_MS)) {
       await noteUncertainCalls(deps);
       await noteBooks(deps);
     }
+  }
+
+  async function tellExpired(id: string): Promise<void> {
+    const job = await jobs.get(id);
+    if (job?.status === 'expired') logEndedJob(job, deps.logger);
   }
 
   /** Looks whether the causes of holds are gone, each at its own pace. */

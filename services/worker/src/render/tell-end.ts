@@ -1,5 +1,5 @@
-import { toCredits } from '@renderyard/shared/credits/amount';
 import type { Image, JobError } from '@renderyard/shared/job/job';
+import { jobRecord } from '@renderyard/shared/job/job-record';
 import type { Recorded } from '@renderyard/shared/job/job-store';
 import type { Logger } from '@renderyard/shared/logger';
 import { traceField } from '@renderyard/shared/tracing/spans';
@@ -19,22 +19,9 @@ export function tellEnd(
   if (!late) metrics.jobEnded({ status });
   if (ended === undefined) return;
   const image = status === 'succeeded' ? output?.[0] : undefined;
-  const failed = status === 'failed' || status === 'expired';
   logger.info(
     {
-      job: job.id,
-      batch: job.batch,
-      row: job.row,
-      account: job.account,
-      request_id: job.origin?.request,
-      model: job.model,
-      status,
-      error_code: failed ? error?.code : undefined,
-      attempts: ended.attempts,
-      uncertain: ended.uncertain,
-      cost: toCredits(ended.cost),
-      wait_ms: ended.startedAt === undefined ? undefined : Math.max(0, ended.startedAt - ended.createdAt),
-      total_ms: Math.max(0, ended.endedAt - ended.createdAt),
+      ...jobRecord(job, status, ended, error?.code),
       call: run.call,
       outcome: run.outcome,
       call_ms: run.callMs,
