@@ -10,7 +10,7 @@ const csvOf = (rows: number, what: string) =>
   `prompt\n${Array.from({ length: rows }, (_, i) => `${what} ${i}`).join('\n')}\n`;
 
 interface Work {
-  readonly jobs: readonly string[];
+  readonly jobs: string[];
   readonly batches: readonly string[];
 }
 
@@ -81,8 +81,10 @@ test.for(['folder', 'bucket'] as const)(
     await state.redis.del(`${state.prefix}written_by`, `${state.prefix}roster`);
 
     await Promise.all([yard.startWorker(), yard.startWorker(), yard.restartApi()]);
-    expect(await state.mark()).toMatch(/^v1\./);
+    // An API that has waited for a second says meanwhile that it waits.
+    await yard.until('the API serves', async () => (await yard.call('GET', '/v1/credits')).ok);
     const { holds, spent } = await yard.credits();
+    expect(await state.mark()).toMatch(/^v1\./);
     expect(holds.map(({ reason }) => reason)).toEqual(['operator']);
     expect(spent).toBeGreaterThan(0);
     await yard.call('POST', '/v1/credits/resume');
@@ -113,8 +115,11 @@ test.for(['folder', 'bucket'] as const)(
         expect(holds.map(({ reason }) => reason)).toContain('upgrade');
         upgrading.kill('SIGKILL');
         await yard.until('no call is in flight', async () => (await yard.credits()).reserved === 0);
-        const { spent } = await yard.credits();
-        await yard.until('work goes on', async () => (await yard.credits()).spent > spent, 40_000);
+        const later = await yard.submit(Array.from({ length: 40 }, (_, i) => `later ${i}`));
+        work.jobs.push(...later);
+        const begun = async () => (await yard.jobs(later)).some(({ status }) => status !== 'queued');
+        expect(await begun()).toBe(false);
+        await yard.until('work goes on', begun, 60_000);
         expect(await state.mark()).toMatch(/^v1\./);
         // And one of its workers dies with its calls.
         old.shift()?.kill('SIGKILL');
@@ -141,6 +146,7 @@ test.for(['folder', 'bucket'] as const)(
 
     await next.waitAt(undefined);
     await Promise.all([yard.startWorker(next.root), yard.startWorker(next.root), yard.restartApi(next.root)]);
+    await yard.until('the API serves', async () => (await yard.call('GET', '/v1/credits')).ok);
     expect(await state.mark()).toMatch(/^v2\.[\w-]{16}$/);
     expect(await state.redis.exists(`${state.prefix}pace`)).toBe(0);
     const { holds } = await yard.credits();

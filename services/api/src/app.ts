@@ -15,6 +15,7 @@ import type { Recovery } from '@renderyard/shared/recovery/recovery';
 import { connectRedis, type Redis } from '@renderyard/shared/redis/connect';
 import type { Generation } from '@renderyard/shared/redis/generation';
 import { keyPrefix } from '@renderyard/shared/redis/keys';
+import type { Roster } from '@renderyard/shared/roster/roster';
 import type { Store } from '@renderyard/shared/store/store';
 import { createEventComposer } from '@renderyard/shared/webhook/compose-event';
 import { createEndpointDecisions } from '@renderyard/shared/webhook/endpoint-decisions';

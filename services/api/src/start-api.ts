@@ -246,6 +246,7 @@ async function listenWith({
     signingKey,
     generation,
     recovery,
+    roster,
     clock,
     logger,
     readiness,
