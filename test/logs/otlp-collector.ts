@@ -4,7 +4,7 @@ import { gunzipSync } from 'node:zlib';
 import { listen } from '../webhook/receiver.ts';
 
 /** A span as it came over the wire in OTLP's JSON; only what the tests look at. Kinds: 2 server, 3 client, 5 consumer. */
-export interface ReceivedSpan {
+interface ReceivedSpan {
   readonly service: string;
   readonly name: string;
   readonly kind: number;
