@@ -35,9 +35,9 @@ FROM app AS compiled
 RUN mkdir /compiled && chown 1000:1000 /compiled
 USER 1000:1000
 ENV NODE_COMPILE_CACHE=/compiled
-# They end for want of settings, the simulator and the health check for want of time or of a service.
-RUN for service in api worker simulator; do timeout 5 node deploy/image/main.ts $service || true; done; \
-    node deploy/image/health.ts || true
+RUN for service in api worker simulator; do node deploy/image/warm.ts $service || exit 1; done; \
+    # They end with a code of their own: there is nothing to start, and nothing to ask.
+    node deploy/image/main.ts none; node deploy/image/health.ts; [ -n "$(ls /compiled)" ]
 
 FROM app
 ARG VERSION=0.1.0
