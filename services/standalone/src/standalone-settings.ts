@@ -18,6 +18,8 @@ export interface StandaloneSettings {
   readonly needsKey: boolean;
   /** How long calls in flight may take to end when all of it stops, in milliseconds. */
   readonly graceMs: number;
+  /** How long the API goes on serving before that, in milliseconds. */
+  readonly delayMs: number;
 }
 
 const isUnset = (value: string | undefined) => (value ?? '').trim() === '';
@@ -51,6 +53,7 @@ export function readStandaloneSettings(env: Environment): StandaloneSettings {
         simulate,
         needsKey: config.RENDERYARD_API_KEYS.length > 0,
         graceMs: config.SHUTDOWN_GRACE_MS,
+        delayMs: config.SHUTDOWN_DELAY_MS,
       };
   } catch (error) {
     if (!(error instanceof SettingsError)) throw error;

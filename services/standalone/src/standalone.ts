@@ -167,7 +167,7 @@ export function createStandalone(options: {
       return [
         // What is being started sees that it is to stop, and then is in the list or gone.
         { name: 'starting', deadlineMs: START_STOP_MS, stop: async () => started?.catch(() => undefined) },
-        phase('api', serviceStopMs),
+        phase('api', settings.delayMs + serviceStopMs),
         phase('worker', serviceStopMs),
         phase('simulator', SIMULATOR_STOP_MS),
         phase('redis', REDIS_STOP_MS),
