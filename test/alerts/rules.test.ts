@@ -31,6 +31,8 @@ test(
     if ('missing' in found) return context.skip(found.missing);
     const rules = await readFile(ALERTS, 'utf8');
     const tests = await readFile(join(FOLDER, 'alerts.test.yml'), 'utf8');
+    const headings = (await readFile(join(REPOSITORY, 'docs/operations.md'), 'utf8')).match(/(?<=^#+ ).+$/gm) ?? [];
+    const anchors = headings.map((heading) => heading.toLowerCase().replaceAll(' ', '-'));
     await using prometheus = await startPrometheus({ ...found, config: '', rules });
     const read = await prometheus.rules();
     expect(read.length).toBeGreaterThanOrEqual(21);
@@ -39,6 +41,7 @@ test(
       expect(SEVERITIES).toContain(labels.severity);
       expect(Object.keys(annotations).sort()).toEqual(['description', 'runbook_url', 'summary']);
       expect(annotations.runbook_url).toBe(`docs/operations.md#${anchor}`);
+      expect(anchors).toContain(anchor);
       expect(tests, `a test in which ${name} fires`).toMatch(
         new RegExp(`alertname: ${name}\n +exp_alerts:\n +- exp_labels`),
       );

@@ -15,21 +15,9 @@ const PROMETHEUS: PackageSet = { name: 'prometheus', packages: ['prometheus'], n
 /** It starts in half a second; on a machine under load, in some. */
 const READY_MS = 60_000;
 
-/** An alert as Prometheus keeps it, while its expression holds. */
-export interface Alert {
-  readonly labels: Readonly<Record<string, string>>;
-  readonly annotations: Readonly<Record<string, string>>;
-  readonly state: 'pending' | 'firing';
-  readonly activeAt: string;
-  readonly value: string;
-}
-
 /** A rule that Prometheus has read. */
-export interface Rule {
+interface Rule {
   readonly name: string;
-  readonly query: string;
-  /** Seconds. */
-  readonly duration: number;
   readonly labels: Readonly<Record<string, string>>;
   readonly annotations: Readonly<Record<string, string>>;
 }
@@ -38,7 +26,6 @@ export interface Prometheus extends AsyncDisposable {
   /** Of its API and its pages. */
   readonly url: string;
   rules(): Promise<readonly Rule[]>;
-  alerts(): Promise<readonly Alert[]>;
   /** The labels of each series that a query has now. */
   query(expression: string): Promise<readonly Readonly<Record<string, string>>[]>;
   /** Puts other rules in the place of those it has. @throws when it does not take them. */
@@ -126,7 +113,6 @@ export async function startPrometheus({
     url,
     rules: async () =>
       (await ask<{ groups: { rules: Rule[] }[] }>('rules?type=alert')).groups.flatMap((group) => group.rules),
-    alerts: async () => (await ask<{ alerts: Alert[] }>('alerts')).alerts,
     query: async (expression) =>
       (
         await ask<{ result: { metric: Record<string, string> }[] }>(`query?query=${encodeURIComponent(expression)}`)
