@@ -1,8 +1,11 @@
+import { readFileSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
 import { readApiSettings } from '@renderyard/api/api-settings';
 import { readConfig, requireRedisUrl, SETTINGS } from '@renderyard/shared/config';
 import { readKeyFile } from '@renderyard/shared/upstream-key-file';
 import { afterAll, expect, test } from 'vitest';
+import { REPOSITORY } from '../support/cache-folder.ts';
 import { makeTemporaryFolder } from '../support/temporary-folder.ts';
 import { bytes } from './bytes.ts';
 import { environmentOf, mountedEnvironment } from './container-env.ts';
@@ -70,6 +73,16 @@ test('a form of the largest size fits into the folder of the api, twice', () => 
   expect(bytes(emptyDir.sizeLimit)).toBeGreaterThanOrEqual(2 * Number(MAX_UPLOAD_BYTES));
   expect(bytes(pod.containers[0].resources.limits['ephemeral-storage'])).toBeGreaterThan(bytes(emptyDir.sizeLimit));
 });
+
+test.each(['renderyard-api', 'renderyard-worker'])(
+  'the alert of much memory comes before %s is killed for it',
+  (deployment) => {
+    const rules = readFileSync(join(REPOSITORY, 'deploy/prometheus/alerts.yml'), 'utf8');
+    const [, threshold] = /process_resident_memory_bytes\{[^}]*\} > (\S+)/.exec(rules) ?? [];
+    const [{ resources }] = manifest('Deployment', deployment).spec.template.spec.containers;
+    expect(bytes(resources.limits.memory)).toBeGreaterThan(1.2 * Number(threshold));
+  },
+);
 
 test('the Redis that comes along forgets nothing, and has the memory to rewrite its file', () => {
   const settings = new Map(
