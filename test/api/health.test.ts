@@ -12,6 +12,7 @@ test('a server that can work is ready, and says what it looked at', async () => 
     ['redis', true],
     ['generation', true],
     ['store', true],
+    ['settings', true],
   ]);
 });
 

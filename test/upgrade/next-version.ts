@@ -15,7 +15,7 @@ export const STEPS = [
   'half of Redis',
   'mark',
 ] as const;
-export type Step = (typeof STEPS)[number];
+type Step = (typeof STEPS)[number];
 
 /** It keeps the pace of calls under another name, and marks each open batch in the store. */
 const MIGRATIONS = `
