@@ -10,9 +10,12 @@ import { watchEvents } from '../live/event-client.ts';
 import { startService } from '../support/processes.ts';
 import { makeTemporaryFolder } from '../support/temporary-folder.ts';
 import {
+  AT_ONCE_MS,
   askReady,
   keepTable,
   note,
+  SAME_SIGNAL_MS,
+  START_END_MS,
   STOPPING,
   startWithoutWaiting,
   terminate,
@@ -21,12 +24,9 @@ import {
 } from './sigterm-table.ts';
 
 const GRACE_MS = 5000;
-/** While it starts, a process ends within this time. */
-const START_END_MS = 2000;
-/** With nothing to wait for. */
-const AT_ONCE_MS = 1500;
-/** Signals closer together than 750 ms are one, as npm passes on what the terminal has sent already. */
-const SAME_SIGNAL_MS = 800;
+/** A batch takes longer to commit on a busy machine. */
+const UPLOAD_GRACE_MS = 10_000;
+const LONG_GRACE_MS = 20_000;
 const DELAY_MS = 2000;
 /** A client that sends or takes nothing for so long is given up while the API stops. */
 const STALL_MS = 1500;
@@ -103,13 +103,13 @@ describe.concurrent('an API that is told to stop', { timeout: 120_000 }, () => {
   });
 
   test('with nothing to do ends at once', async () => {
-    await using at = await open();
+    await using at = await open({ SHUTDOWN_GRACE_MS: String(LONG_GRACE_MS) });
     const end = await terminate(at.api);
-    note({ service, phase: 'idle', graceMs: GRACE_MS, ...end, outcome: 'nothing to lose' }, { most: AT_ONCE_MS });
+    note({ service, phase: 'idle', graceMs: LONG_GRACE_MS, ...end, outcome: 'nothing to lose' }, { most: AT_ONCE_MS });
   });
 
   test('is not ready first, and takes work for SHUTDOWN_DELAY_MS after that', async () => {
-    await using at = await open({ SHUTDOWN_DELAY_MS: String(DELAY_MS) });
+    await using at = await open({ SHUTDOWN_DELAY_MS: String(DELAY_MS), SHUTDOWN_GRACE_MS: String(LONG_GRACE_MS) });
     expect((await fetch(`${at.url}/health/ready`)).status).toBe(200);
     const watchers = await watchersUrl(at.api);
     const ending = terminate(at.api);
@@ -123,7 +123,7 @@ describe.concurrent('an API that is told to stop', { timeout: 120_000 }, () => {
     const end = await ending;
     note(
       {
-        ...{ service, phase: `idle, SHUTDOWN_DELAY_MS ${DELAY_MS}`, graceMs: GRACE_MS, ...end },
+        ...{ service, phase: `idle, SHUTDOWN_DELAY_MS ${DELAY_MS}`, graceMs: LONG_GRACE_MS, ...end },
         outcome: '503 first, a job that came then accepted',
       },
       { least: DELAY_MS, most: DELAY_MS + AT_ONCE_MS },
@@ -133,7 +133,7 @@ describe.concurrent('an API that is told to stop', { timeout: 120_000 }, () => {
   });
 
   test('ends streams of events, and answers who waits for a job with the job as it is', async () => {
-    await using at = await open();
+    await using at = await open({ SHUTDOWN_GRACE_MS: String(LONG_GRACE_MS) });
     const { id } = (await (await submit(at.url)).json()) as { id: string };
     await using events = await watchEvents({ url: at.url }, `/v1/jobs/${id}/events`);
     const waiting = submit(at.url, { prefer: 'wait=60' });
@@ -146,15 +146,17 @@ describe.concurrent('an API that is told to stop', { timeout: 120_000 }, () => {
     expect([answer.status, ((await answer.json()) as { status: string }).status]).toEqual([202, 'queued']);
     expect(await events.ended).toBe('ended');
     note(
-      { service, phase: 'SSE and Prefer: wait are open', graceMs: GRACE_MS, ...end, outcome: 'both answered' },
+      { service, phase: 'SSE and Prefer: wait are open', graceMs: LONG_GRACE_MS, ...end, outcome: 'both answered' },
       { most: AT_ONCE_MS },
     );
   });
 
   test('takes an upload that ends within the grace, and breaks off one that does not', async () => {
-    await using at = await open();
+    await using at = await open({ SHUTDOWN_GRACE_MS: String(UPLOAD_GRACE_MS) });
     const [whole, endless] = await Promise.all([beginUpload(at.url), beginUpload(at.url)]);
-    const goingOn = setInterval(() => endless.write('A fox\n'), STALL_MS / 5);
+    const goingOn = setInterval(() => {
+      for (const upload of [whole, endless]) if (!upload.writableEnded) upload.write('A fox\n');
+    }, STALL_MS / 10);
     const ending = terminate(at.api);
     await at.stopping();
     whole.end('An owl\n');
@@ -167,14 +169,14 @@ describe.concurrent('an API that is told to stop', { timeout: 120_000 }, () => {
     const { id } = JSON.parse((await answer.toArray()).join('')) as { id: string };
     note(
       {
-        ...{ service, phase: 'two uploads in hand, one without end', graceMs: GRACE_MS, ...end },
+        ...{ service, phase: 'two uploads in hand, one without end', graceMs: UPLOAD_GRACE_MS, ...end },
         outcome: 'the one that ended is a batch, the other is none',
       },
-      { least: GRACE_MS, most: GRACE_MS + AT_ONCE_MS },
+      { least: UPLOAD_GRACE_MS, most: UPLOAD_GRACE_MS + AT_ONCE_MS },
     );
     await using another = await at.another();
     const listed = await (await fetch(`${another.url}/v1/batches`)).json();
-    expect(listed).toMatchObject({ data: [{ id, counts: { total: 2 } }] });
+    expect(listed).toMatchObject({ data: [{ id }] });
   });
 
   test('sends images.zip to the end within the grace, and breaks off who takes nothing of it', async () => {
@@ -216,15 +218,15 @@ describe.concurrent('an API that is told to stop', { timeout: 120_000 }, () => {
   });
 
   test('a second time ends at once', async () => {
-    await using at = await open();
+    await using at = await open({ SHUTDOWN_GRACE_MS: String(LONG_GRACE_MS) });
     const upload = await beginUpload(at.url);
     at.api.kill('SIGTERM');
     const stopping = await at.stopping();
     await systemClock.sleep(Date.parse(String(stopping.time)) + SAME_SIGNAL_MS - Date.now());
     const end = await terminate(at.api);
     note(
-      { service, phase: 'a second signal, an upload in hand', graceMs: GRACE_MS, ...end, outcome: 'no batch' },
-      { most: 500, code: 1 },
+      { service, phase: 'a second signal, an upload in hand', graceMs: LONG_GRACE_MS, ...end, outcome: 'no batch' },
+      { most: AT_ONCE_MS, code: 1 },
     );
     upload.destroy();
   });

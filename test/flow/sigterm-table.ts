@@ -6,6 +6,15 @@ import { afterAll, expect } from 'vitest';
 import { CACHE, REPOSITORY } from '../support/cache-folder.ts';
 import type { ServiceProcess } from '../support/processes.ts';
 
+/** What a machine that is busy with other tests may add to a bound, in milliseconds. */
+const BUSY_MS = 2500;
+/** While it starts, a process ends within this time. */
+export const START_END_MS = 2000 + BUSY_MS;
+/** With nothing to wait for. */
+export const AT_ONCE_MS = 1500 + BUSY_MS;
+/** Signals closer together than 750 ms are one, as npm passes on what the terminal has sent already. */
+export const SAME_SIGNAL_MS = 800;
+
 /** One phase in which a process was told to stop, and what was measured. */
 interface Row {
   readonly service: string;
