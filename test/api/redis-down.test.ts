@@ -110,6 +110,8 @@ describe('while Redis', () => {
     await using api = await openApi({ redisUrl: redis.url });
     await api.redis.config('SET', 'maxmemory', '1');
     expect(await api.post('/v1/jobs', BODY)).toMatchObject({ status: 503, json: { code: 'redis_unavailable' } });
+    // Reads in a transaction, which is refused as a whole.
+    expect(await api.get('/v1/credits')).toMatchObject({ status: 503, json: { code: 'redis_unavailable' } });
     await api.redis.config('SET', 'maxmemory', '0');
     expect((await api.get('/v1/jobs')).json.data).toEqual([]);
     // The client library's error carries the command, and with it the job.

@@ -17,6 +17,9 @@ const SOCKET_CODES = new Set([
 export function isRedisDown(error: unknown): boolean {
   if (!(error instanceof Error)) return false;
   if (error.name === 'MaxRetriesPerRequestError') return true;
+  // A transaction: why its commands were refused stands beside it.
+  if (error.message.startsWith('EXECABORT'))
+    return ((error as { previousErrors?: readonly unknown[] }).previousErrors ?? []).some(isRedisDown);
   if (REFUSALS.test(error.message) || NO_CONNECTION.test(error.message)) return true;
   return SOCKET_CODES.has((error as NodeJS.ErrnoException).code ?? '');
 }
