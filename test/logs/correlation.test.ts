@@ -156,7 +156,7 @@ test(
     const failed = await submit('two');
     await yard.startWorker();
     await yard.ended([failed.id]);
-    const ofFailed = await linesWith(yard, failed.request, ['request', 'job']);
+    const ofFailed = await linesWith(yard, failed.request, ['request', 'a call gave no image', 'job']);
     expect(ofFailed.at(-1)).toMatchObject({ msg: 'job', status: 'failed', error_code: 'upstream_failed', attempts: 1 });
   },
   PATIENCE_MS,
