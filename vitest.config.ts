@@ -1,14 +1,34 @@
 import { defineConfig } from 'vitest/config';
 
+const SERVERS = 'test/support/global-setup.ts';
+const BLACK_BOX = 'test/black-box/**/*.test.ts';
+
 export default defineConfig({
   test: {
-    include: ['test/**/*.test.ts'],
-    globalSetup: ['test/support/global-setup.ts'],
     // Real processes, real signals: a thread has neither.
     pool: 'forks',
     // Most tests wait for servers, not for the processor.
     maxWorkers: 4,
     testTimeout: 30_000,
     hookTimeout: 60_000,
+    projects: [
+      {
+        extends: true,
+        test: { name: 'suites', include: ['test/**/*.test.ts'], exclude: [BLACK_BOX], globalSetup: [SERVERS] },
+      },
+      {
+        extends: true,
+        // The image is built only where one of its tests runs.
+        test: {
+          name: 'black-box',
+          include: [BLACK_BOX],
+          globalSetup: [SERVERS, 'test/support/black-box-setup.ts'],
+          testTimeout: 60_000,
+          // Each file starts a whole yard. They come last, so that these do not compete with everything else.
+          maxWorkers: 2,
+          sequence: { groupOrder: 1 },
+        },
+      },
+    ],
   },
 });

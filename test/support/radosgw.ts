@@ -8,6 +8,7 @@ import { type PackageSet, type UnpackedPackages, unpackDebianPackages } from '@r
 import { findFreePort } from '@renderyard/standalone/free-port';
 import { type GuardedProcess, startGuarded } from '@renderyard/standalone/guarded-process';
 import { PACKAGES } from './cache-folder.ts';
+import { cephConfiguration } from './ceph-configuration.ts';
 import type { Keys, RunningS3 } from './s3-server.ts';
 import { makeTemporaryFolder } from './temporary-folder.ts';
 
@@ -20,64 +21,6 @@ const CEPH: PackageSet = {
 /** It starts in one second; on a machine under load, in some. */
 const START_MS = 60_000;
 type Env = Readonly<Record<string, string | undefined>>;
-
-/** One monitor, one disk in memory, one gateway, on loopback, without authentication between them. */
-function configuration(folder: string, packages: UnpackedPackages, ports: { monitor: number; gateway: number }) {
-  const plugins = (name: string) => packages.libraries.find((path) => path.endsWith(`/${name}`)) ?? folder;
-  return `[global]
-fsid = ${randomUUID()}
-mon host = [v2:127.0.0.1:${ports.monitor}]
-mon initial members = a
-auth cluster required = none
-auth service required = none
-auth client required = none
-ms mon client mode = crc secure
-ms bind msgr1 = false
-public addr = 127.0.0.1
-cluster addr = 127.0.0.1
-paxos propose interval = 0.02
-paxos min wait = 0.01
-osd pool default size = 1
-osd pool default min size = 1
-osd pool default pg num = 1
-osd pool default pgp num = 1
-osd pool default pg autoscale mode = off
-osd crush chooseleaf type = 0
-mon allow pool size one = true
-mon max pg per osd = 2000
-mon data avail warn = 1
-mon data avail crit = 1
-mon data = ${folder}/mon
-mon cluster log to file = false
-osd data = ${folder}/osd
-osd objectstore = memstore
-osd class dir = ${plugins('rados-classes')}
-erasure code dir = ${plugins('erasure-code')}
-plugin dir = ${plugins('ceph')}
-memstore device bytes = ${4 * 1024 ** 3}
-log to file = false
-log to stderr = true
-err to stderr = true
-run dir = ${folder}/run
-admin socket =
-crash dir = ${folder}/run
-debug mon = 0/0
-debug paxos = 0/0
-debug rocksdb = 0/0
-debug osd = 1/1
-debug rgw = 0/0
-debug ms = 0/0
-[client.rgw]
-rgw frontends = beast endpoint=127.0.0.1:${ports.gateway} tcp_nodelay=1
-rgw data = ${folder}/rgw
-rgw thread pool size = 32
-rgw enable usage log = false
-rgw enable ops log = false
-rgw dynamic resharding = false
-rgw gc obj min wait = 5
-rgw gc processor period = 10
-`;
-}
 
 async function untilListening(port: number, gateway: GuardedProcess): Promise<void> {
   const end = performance.now() + START_MS;
@@ -119,7 +62,9 @@ async function startCluster(options: {
     processes.push(started);
     return started;
   };
-  await writeFile(config, configuration(folder, packages, ports));
+  const plugins = (name: string) => packages.libraries.find((path) => path.endsWith(`/${name}`)) ?? folder;
+  const gateway = `127.0.0.1:${ports.gateway}`;
+  await writeFile(config, cephConfiguration({ folder, monitor: ports.monitor, gateway, plugins }));
   for (const part of ['mon', 'osd', 'rgw', 'run']) await mkdir(join(folder, part));
 
   const file = (name: string) => join(folder, name);
@@ -140,8 +85,7 @@ async function startCluster(options: {
   });
   const early = await Promise.race([active, disk?.exited, sleep(START_MS, 'late', { ref: false })]);
   if (early !== undefined) throw new Error(`ceph-osd did not come up: ${JSON.stringify(early)}`);
-  const gateway = daemon('radosgw', ['-n', 'client.rgw']);
-  await untilListening(ports.gateway, gateway);
+  await untilListening(ports.gateway, daemon('radosgw', ['-n', 'client.rgw']));
   await tool(
     'radosgw-admin',
     ...['-n', 'client.rgw', 'user', 'create', '--uid', 'test', '--display-name', 'test'],
