@@ -46,6 +46,7 @@ import { createRescue } from './render/rescue.ts';
 import { createSegmindClient } from './segmind/client.ts';
 import { openSpoolFolder } from './segmind/spool-folder.ts';
 import type { UpstreamKey } from './segmind/upstream-key.ts';
+import { stopPhases } from './stop-worker.ts';
 import { createWebhooking } from './webhook/webhooking.ts';
 import { createTicketWorker } from './worker.ts';
 
@@ -53,12 +54,6 @@ import { createTicketWorker } from './worker.ts';
 const REDIS_PATIENCE_MS = 10_000;
 /** The start waits so long for a Redis that is being rebuilt; after that the worker goes on waiting by itself. */
 const REBUILD_PATIENCE_MS = 10_000;
-/** What is still open then is left to the process's end. */
-const CLOSE_MS = 3000;
-const WATCHERS_MS = 500;
-/** After calls were broken off, time to write down that their outcome is unknown. */
-const RECORD_MS = 5000;
-
 /** The upstream's origin. All on this machine are one: a simulator takes another port at each start. */
 function upstreamName(baseUrl: string): string {
   const { hostname, origin } = new URL(baseUrl);
@@ -346,47 +341,15 @@ export async function startWorker(options: {
 
   return {
     failed,
-    phases: () => [
-      {
-        name: 'take no more tickets',
-        deadlineMs: 2000,
-        stop: () => {
-          stopping.abort();
-          return tickets.quiet();
-        },
-      },
-      {
-        name: 'let calls in flight end, and what is told of them',
-        deadlineMs: config.SHUTDOWN_GRACE_MS,
-        stop: async () => {
-          await tickets.idle();
-          await webhooking.quiet();
-        },
-      },
-      {
-        name: 'break off calls in flight',
-        deadlineMs: RECORD_MS,
-        stop: () => {
-          abort.abort();
-          return tickets.idle();
-        },
-      },
-      {
-        name: 'close',
-        deadlineMs: CLOSE_MS,
-        stop: async () => {
-          calls.stop();
-          // What waits for a Redis that is away is not going to have it in the time that is left.
-          if (redis.status !== 'ready') redis.disconnect();
-          await webhooking.close();
-          await Promise.all([upkeep.stop(), keeping.stop(), recovery.stop(), roster.stop(), webhooking.quiet()]);
-          await tickets.close();
+    phases: () =>
+      stopPhases({
+        graceMs: config.SHUTDOWN_GRACE_MS,
+        ...{ stopping, abort, tickets, webhooking, calls, redis, operations },
+        loops: [upkeep, keeping, recovery, roster],
+        close: async () => {
           await Promise.all([queue.close(), segmind.close(), store.close(), spool.remove()]);
           watching.disconnect();
-          if (redis.status === 'ready') await redis.quit();
         },
-      },
-      { name: 'answer watchers no more', deadlineMs: WATCHERS_MS, stop: () => operations?.close() },
-    ],
+      }),
   };
 }
