@@ -1,7 +1,8 @@
-import { execFileSync } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { readApiSettings, shortKeys } from '@renderyard/api/api-settings';
 import { readConfig } from '@renderyard/shared/config';
 import { readSecretFiles } from '@renderyard/shared/secret-files';
@@ -62,7 +63,7 @@ describe('readSecretFiles', () => {
   it('says which file cannot be used, and why', async () => {
     await using folder = await openFolder({ empty: ' \n', large: 'x'.repeat(1_048_577) });
     await mkdir(folder.at('folder'));
-    execFileSync('mkfifo', [folder.at('pipe')]);
+    await promisify(execFile)('mkfifo', [folder.at('pipe')]);
     const problem = (name: string) =>
       readSecretFiles({ WEBHOOK_SECRET_FILE: folder.at(name) }).problems.get('WEBHOOK_SECRET');
     expect(problem('missing')).toBe(
