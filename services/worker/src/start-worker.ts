@@ -1,3 +1,4 @@
+import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { createBatchFiles } from '@renderyard/shared/batch/batch-files';
 import { createBatchStates } from '@renderyard/shared/batch/batch-states';
@@ -127,7 +128,7 @@ export async function startWorker(options: {
     openStore({ ...config, publicUrl: config.PUBLIC_URL, signingKey }),
     createStoreTimes(metrics),
   );
-  const spool = await openSpoolFolder(join(options.dataFolder, 'spool'), process.pid);
+  const spool = await openSpoolFolder(join(options.dataFolder, 'spool'), { host: hostname(), pid: process.pid });
   const segmind = createSegmindClient({
     baseUrl: config.SEGMIND_BASE_URL,
     key: options.key,

@@ -9,15 +9,20 @@ export interface SpoolFolder {
 }
 
 /**
- * Makes a folder named after this process, and removes those of processes that are gone: what a killed worker left there
- * was never verified, and its call is counted as uncertain.
+ * Makes a folder named after this process, and removes those of this machine's processes that are gone: what a killed
+ * worker left there was never verified, and its call is counted as uncertain. Containers may share the parent, and each
+ * counts its processes by itself: so a name has the host's before the process's.
  */
-export async function openSpoolFolder(parent: string, pid: number): Promise<SpoolFolder> {
+export async function openSpoolFolder(
+  parent: string,
+  { host, pid }: { readonly host: string; readonly pid: number },
+): Promise<SpoolFolder> {
   for (const name of await readdir(parent).catch(() => [])) {
-    if (/^\d+$/.test(name) && (Number(name) === pid || !isAlive(Number(name))))
+    const [, ofHost, ofPid] = /^(.+)-(\d+)$/.exec(name) ?? [];
+    if (ofHost === host && (Number(ofPid) === pid || !isAlive(Number(ofPid))))
       await rm(join(parent, name), { recursive: true, force: true });
   }
-  const path = join(parent, String(pid));
+  const path = join(parent, `${host}-${pid}`);
   await mkdir(path, { recursive: true, mode: 0o700 });
   return { path, remove: () => rm(path, { recursive: true, force: true }) };
 }
