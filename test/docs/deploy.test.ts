@@ -26,13 +26,3 @@ test('the policy of the bucket allows just the requests that are made', () => {
     [...new Set([...made].map((command) => PERMISSIONS[command]))].sort(),
   );
 });
-
-test('the phases of stopping of the manifests are summed up right', () => {
-  const value = (file: string, name: string) =>
-    Number(new RegExp(`name: ${name}, value: "(\\d+)"`).exec(read(`deploy/kubernetes/${file}`))?.[1]) / 1000;
-  const api = value('api.yaml', 'SHUTDOWN_DELAY_MS') + value('api.yaml', 'SHUTDOWN_GRACE_MS') + 9;
-  const worker = value('worker.yaml', 'SHUTDOWN_GRACE_MS') + 10;
-  expect(page.replace(/\s+/g, ' ')).toContain(
-    `${api} seconds of the API with \`SHUTDOWN_DELAY_MS\` 10000 and \`SHUTDOWN_GRACE_MS\` 40000, ${worker} of a worker with 100000`,
-  );
-});

@@ -1,4 +1,5 @@
-import { rm } from 'node:fs/promises';
+import { readFile, rm } from 'node:fs/promises';
+import { join } from 'node:path';
 import { startApi } from '@renderyard/api/start-api';
 import { systemClock } from '@renderyard/shared/clock';
 import { readConfig } from '@renderyard/shared/config';
@@ -7,6 +8,7 @@ import { createLogger } from '@renderyard/shared/logger';
 import type { Environment } from '@renderyard/shared/settings';
 import { startWorker } from '@renderyard/worker/start-worker';
 import { afterAll, expect, inject, test } from 'vitest';
+import { REPOSITORY } from '../support/cache-folder.ts';
 import { makeTemporaryFolder } from '../support/temporary-folder.ts';
 import { mountedEnvironment } from './container-env.ts';
 import { SECRETS } from './filled-secrets.ts';
@@ -41,6 +43,12 @@ async function stop(phases: readonly StopPhase[]): Promise<void> {
   for (const phase of phases) await phase.stop();
 }
 
+/** A page of the documentation, its lines joined. */
+const page = async (name: string) => (await readFile(join(REPOSITORY, 'docs', name), 'utf8')).replaceAll(/\s+/g, ' ');
+
+/** In seconds, rounded up, as the documentation tells it. */
+const seconds = (ms: number) => Math.ceil(ms / 1000);
+
 const graceOf = (deployment: string): number =>
   1000 * manifest('Deployment', deployment).spec.template.spec.terminationGracePeriodSeconds;
 
@@ -57,6 +65,11 @@ test('the api has ended by itself before Kubernetes kills it, however long each 
   const longest = deadlines(phases) + config.SHUTDOWN_DELAY_MS;
   expect(longest).toBeGreaterThan(config.SHUTDOWN_DELAY_MS + config.SHUTDOWN_GRACE_MS);
   expect(graceOf('renderyard-api')).toBeGreaterThanOrEqual(longest + 5000);
+  const { SHUTDOWN_DELAY_MS: delay, SHUTDOWN_GRACE_MS: grace } = config;
+  expect(await page('operations.md')).toContain(`closes | the two and ${seconds(longest - delay - grace)} s |`);
+  expect(await page('deploy.md')).toContain(
+    `${seconds(longest)} seconds of the API with \`SHUTDOWN_DELAY_MS\` ${delay} and \`SHUTDOWN_GRACE_MS\` ${grace}`,
+  );
 });
 
 test('a worker has ended by itself before Kubernetes kills it, however long each phase takes', async () => {
@@ -74,4 +87,7 @@ test('a worker has ended by itself before Kubernetes kills it, however long each
   const longest = deadlines(phases);
   expect(longest).toBeGreaterThan(config.SHUTDOWN_GRACE_MS);
   expect(graceOf('renderyard-worker')).toBeGreaterThanOrEqual(longest + 5000);
+  const grace = config.SHUTDOWN_GRACE_MS;
+  expect(await page('operations.md')).toContain(`| the grace and ${seconds(longest - grace)} s |`);
+  expect(await page('deploy.md')).toContain(`${seconds(longest)} of a worker with ${grace}`);
 });

@@ -18,9 +18,10 @@ type Env = Readonly<Record<string, string | undefined>>;
 const MARGIN_MS = 1_000;
 /**
  * What a service may take beyond SHUTDOWN_GRACE_MS before it is killed. The worker takes the longest: 2 s until it takes
- * no more tickets, after the grace 5 s to break off calls and keep paid images on disk, 3 s to close, and some to spare.
+ * no more tickets, after the grace 5 s to break off calls and keep paid images on disk, 3.5 s to close, 2 s to send its
+ * last spans, and some to spare.
  */
-const BEYOND_GRACE_MS = 12_000;
+const BEYOND_GRACE_MS = 14_000;
 const START_STOP_MS = 5_000;
 const SIMULATOR_STOP_MS = 3_000;
 const REDIS_STOP_MS = 12_000;
@@ -54,7 +55,8 @@ export function createStandalone(options: {
 }): Standalone {
   const { settings, files, logs, clock, notice } = options;
   const dataDir = resolve(settings.dataDir);
-  const serviceStopMs = settings.graceMs + BEYOND_GRACE_MS;
+  /** How long an API or a worker may take to stop. */
+  const stopMsOf = (name: Service) => settings.graceMs + BEYOND_GRACE_MS + (name === 'api' ? settings.delayMs : 0);
   const stopping = new AbortController();
   const running = new Map<Service | 'redis', Supervised<Running>>();
   let lock: LockFile | undefined;
@@ -99,7 +101,7 @@ export function createStandalone(options: {
         file: files[name],
         env: { ...env, ...again },
         onLine: logs.of(name),
-        orphanMs: serviceStopMs,
+        orphanMs: stopMsOf(name),
         signal: AbortSignal.any([signal, stopping.signal]),
       });
       // It was given any free port the first time; from now on others know it by this one.
@@ -167,8 +169,8 @@ export function createStandalone(options: {
       return [
         // What is being started sees that it is to stop, and then is in the list or gone.
         { name: 'starting', deadlineMs: START_STOP_MS, stop: async () => started?.catch(() => undefined) },
-        phase('api', settings.delayMs + serviceStopMs),
-        phase('worker', serviceStopMs),
+        phase('api', stopMsOf('api')),
+        phase('worker', stopMsOf('worker')),
         phase('simulator', SIMULATOR_STOP_MS),
         phase('redis', REDIS_STOP_MS),
         { name: 'lock', deadlineMs: MARGIN_MS, stop: async () => lock?.release() },
