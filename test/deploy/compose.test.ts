@@ -102,8 +102,8 @@ describe('docker-compose.yml', () => {
 
   it('runs two workers, and gives them and the API the time that they take to stop', () => {
     expect(service('worker').scale).toBe(2);
-    // The grace, and what a worker may take beyond it.
-    const least = SETTINGS.SHUTDOWN_GRACE_MS.fallback / 1000 + 10;
+    // The grace, and what a worker may take beyond it, its last spans included.
+    const least = SETTINGS.SHUTDOWN_GRACE_MS.fallback / 1000 + 13;
     for (const name of ['api', 'worker'])
       expect(Number.parseInt(service(name).stop_grace_period ?? '', 10)).toBeGreaterThanOrEqual(least);
   });
