@@ -6,6 +6,9 @@ test('the API serves its metrics to whoever has a key', async () => {
   await using api = await openApi({ env: { RENDERYARD_API_KEYS: 'shop:0123456789abcdef' } });
   expect((await api.get('/metrics')).status).toBe(401);
   expect((await api.get('/metrics', { authorization: 'Bearer 0123456789abcdee' })).status).toBe(401);
+  // Who reads them is told of at debug only; who is refused, always.
+  const refused = () => api.logs.filter(({ route, status }) => route === '/metrics' && status === 401);
+  await expect.poll(() => refused().map(({ level }) => level)).toEqual([30, 30]);
   const { value } = await scrape(api.url, { authorization: 'Bearer 0123456789abcdef' });
   expect(value('renderyard_redis_up')).toBe(1);
   expect(value('renderyard_store_up')).toBe(1);

@@ -42,7 +42,10 @@ function requireSafeHost({ HOST, RENDERYARD_API_KEYS }: Pick<Config, 'HOST' | 'R
     ]);
 }
 
-/** The names of static keys in `RENDERYARD_API_KEYS` whose secret is too short. The secrets themselves are read here only to be measured. */
+/**
+ * The names of static keys in `RENDERYARD_API_KEYS` whose secret is too short. The secrets themselves are read here only
+ * to be measured.
+ */
 export function shortKeys(env: Environment): readonly string[] {
   return (env.RENDERYARD_API_KEYS ?? '')
     .split(',')

@@ -191,12 +191,8 @@ async function listenWith({
   await roster.start();
   recovery.watch();
   const served = new AbortController();
-  signal?.addEventListener('abort', () => served.abort());
-  const refused = await Promise.race([
-    recovery.ready(served.signal),
-    clock.sleep(REBUILD_PATIENCE_MS, served.signal),
-    failed,
-  ]);
+  const waiting = signal === undefined ? served.signal : AbortSignal.any([served.signal, signal]);
+  const refused = await Promise.race([recovery.ready(waiting), clock.sleep(REBUILD_PATIENCE_MS, waiting), failed]);
   if (refused !== undefined) {
     served.abort();
     await Promise.all([queue.close(), recovery.stop(), roster.stop()]);

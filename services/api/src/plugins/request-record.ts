@@ -4,6 +4,7 @@ import type { Origin } from '@renderyard/shared/origin';
 import { endSpan, type Span, startSpan, traceField, traceparentOf } from '@renderyard/shared/tracing/spans';
 import type { FastifyRequest } from 'fastify';
 import type { App } from '../app-instance.ts';
+import { CLIENT_LEFT } from '../metrics/api-metrics.ts';
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -13,9 +14,6 @@ declare module 'fastify' {
     span: Span | null;
   }
 }
-
-/** What nginx writes for a client that closed its connection before it was answered. */
-const CLIENT_LEFT = 499;
 
 /** Writes one wide record for each request when it is over. */
 export function addRequestRecord(app: App, { logger }: { readonly logger: Logger }): void {
@@ -44,7 +42,7 @@ export function addRequestRecord(app: App, { logger }: { readonly logger: Logger
       };
       if (request.span !== null) finishSpan(request.span, record);
       if (answered && reply.statusCode >= 500) logger.error(record, 'request');
-      else if (isWatching(route)) logger.debug(record, 'request');
+      else if (isWatching(route) && reply.statusCode < 400) logger.debug(record, 'request');
       else logger.info(record, 'request');
     });
   });

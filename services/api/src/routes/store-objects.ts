@@ -16,7 +16,8 @@ export interface StoreObjectsOptions {
 
 /**
  * Fastify plugin: `GET` and `HEAD /store/{key}`, for the links of the directory store, and of a bucket with
- * `IMAGE_LINKS=api`. The link is the permission, so no API key is asked for. One range, `If-None-Match` and `If-Range` are honoured as in RFC 9110.
+ * `IMAGE_LINKS=api`. The link is the permission, so no API key is asked for. One range, `If-None-Match` and `If-Range`
+ * are honoured as in RFC 9110.
  *
  * Whatever lies in the store, a browser that opens it runs nothing: the type is not guessed, scripts are not allowed,
  * and the page has an origin of its own.
