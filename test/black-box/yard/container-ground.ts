@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { GenericContainer, getContainerRuntimeClient, type StartedTestContainer, Wait } from 'testcontainers';
+import { freePort } from './free-port.ts';
 import type { Ground, Place, Program, Settings } from './ground.ts';
 import { START_MS } from './ground.ts';
 
@@ -26,16 +26,6 @@ const REQUEST = `const [url, method, body] = process.argv.slice(1);
 const json = body === undefined ? {} : { headers: { 'content-type': 'application/json' }, body };
 const answer = await fetch(url, { method, ...json });
 process.stdout.write(JSON.stringify({ status: answer.status, text: await answer.text() }));`;
-
-/** The API's links name the port, so it has to be known before the container starts. */
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve, reject) => server.once('error', reject).listen(0, '0.0.0.0', resolve));
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  if (address === null || typeof address === 'string') throw new Error('A TCP server without a port.');
-  return address.port;
-}
 
 function settingsOf({ name }: Place, settings: Settings): Settings {
   if (name === 'api') return { HOST: '0.0.0.0', PORT: String(MAIN.api), ...settings };
@@ -142,6 +132,7 @@ export function createContainerGround(containers: Containers, settings: Settings
     networks: PRIVATE_NETWORKS,
     place: async (name) => {
       const id = randomUUID();
+      // The API's links name it, so it has to be known before the container starts.
       const main = await freePort();
       const peerUrl = `http://${hostOf({ name, id })}:${MAIN[name]}`;
       return { name, id, url: `http://127.0.0.1:${main}`, peerUrl, ports: { main, operations: OPERATIONS } };

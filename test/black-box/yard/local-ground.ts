@@ -1,10 +1,10 @@
 import { spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { rm } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { constants, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { freePort } from './free-port.ts';
 import type { Ground, Place, Program, Settings } from './ground.ts';
 import { START_MS } from './ground.ts';
 import { until } from './until.ts';
@@ -14,15 +14,6 @@ const REPOSITORY = join(import.meta.dirname, '../../..');
 const { PATH, HOME } = process.env;
 /** Kills the whole group when the pipe closes, which it also does when the tests' process is killed. */
 const GUARD = 'exec 3<&0; { read -r _ <&3; kill -s KILL 0; } & exec "$@" 3<&- </dev/null';
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve, reject) => server.once('error', reject).listen(0, '127.0.0.1', resolve));
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  if (address === null || typeof address === 'string') throw new Error('A TCP server without a port.');
-  return address.port;
-}
 
 function listening({ name, ports }: Place): Settings {
   const operations = { METRICS_HOST: '127.0.0.1', METRICS_PORT: String(ports.operations) };

@@ -136,7 +136,14 @@ export async function startYard({
       return answer.status === 200;
     };
     const state = () => `${said}\n${program.lines.slice(-10).join('\n')}`;
-    await until(`${program.name} is ready`, () => look().catch(() => false), { patienceMs: START_MS, state });
+    const ended = program.exited.then((code) => {
+      throw new Error(`The ${program.name} ended with ${code} before it was ready. ${state()}`);
+    });
+    const answered = until(`${program.name} is ready`, () => look().catch(() => false), {
+      patienceMs: START_MS,
+      state,
+    });
+    await Promise.race([answered, ended]);
     return program;
   };
   const startWorker = async () => ready(await run(await ground.place('worker'), all));
@@ -145,13 +152,16 @@ export async function startYard({
     await Promise.all(started.map((program) => program.remove()));
     bucket.s3.destroy();
   };
-  const starting = Promise.all([
+  const starting = [
     startApi(),
     run(simulatorPlace, { SIMULATOR_LATENCY_MS: '150', ...simulatorSettings }),
     run(receiverPlace, {}),
-    Promise.all(Array.from({ length: count }, startWorker)),
-  ]);
-  let [api, simulator, receiver, workers] = await starting.catch(async (error: unknown) => {
+  ] as const;
+  const startingWorkers = Array.from({ length: count }, startWorker);
+  const allOfThem = Promise.all([...starting, Promise.all(startingWorkers)]);
+  let [api, simulator, receiver, workers] = await allOfThem.catch(async (error: unknown) => {
+    // One that still starts could not be removed.
+    await Promise.allSettled([...starting, ...startingWorkers]);
     await dispose();
     throw error;
   });
