@@ -1,10 +1,12 @@
 import { readInstallation } from '@renderyard/shared/metrics/installation';
 import { GenerationLostError } from '@renderyard/shared/redis/script';
+import { Redis } from 'ioredis';
 import { describe, expect, it } from 'vitest';
 import { ERROR, openBatchBench } from '../redis/batch-bench.ts';
 import { COST, TRIAL_MS } from '../redis/bench.ts';
 import { contents } from '../redis/keys.ts';
 import { openWebhookBench, WAIT_MS } from '../redis/webhook-bench.ts';
+import { startRedisInstance } from '../support/redis-instance.ts';
 
 const MINUTE = 60_000;
 /** A busy machine may be so many seconds late between two steps. */
@@ -236,5 +238,36 @@ describe('what is counted', () => {
     const { outbox, oldestEventAge } = await read(bench);
     expect(outbox).toBe(1);
     expect(oldestEventAge).toEqual(age(0));
+  });
+});
+
+describe('what it costs to look', () => {
+  it('is bounded, however many keys are held and however many of their jobs were called before', async () => {
+    await using server = await startRedisInstance();
+    const redis = new Redis(server.url);
+    try {
+      const prefix = '{cost}:';
+      await redis.set(`${prefix}generation`, 'v1.cost');
+      const now = Date.now();
+      for (let key = 0; key < 40; key++) {
+        const filling = redis.pipeline().sadd(`${prefix}parked`, `key:${key}`);
+        for (let job = 0; job < 100; job++) {
+          const id = `job_${key}x${job}`;
+          filling.zadd(`${prefix}parked:key:${key}`, now, id);
+          filling.hset(`${prefix}job:${id}`, { status: 'queued', created_at: now - MINUTE, started_at: now });
+        }
+        // One that is the oldest of all, where each is looked at first.
+        filling.zadd(`${prefix}parked:key:${key}`, 0, `job_${key}`);
+        filling.hset(`${prefix}job:job_${key}`, { status: 'queued', created_at: now - (60 + key) * MINUTE });
+        await filling.exec();
+      }
+      await redis.config('RESETSTAT');
+      const facts = await readInstallation(redis, prefix, 'v1.cost');
+      const calls = /cmdstat_hmget:calls=(\d+)/.exec(await redis.info('commandstats'))?.[1];
+      expect(Number(calls)).toBeLessThan(1100);
+      expect(facts).toMatchObject({ jobs: 40 * 101, oldestJobAge: age(99 * 60) });
+    } finally {
+      redis.disconnect();
+    }
   });
 });

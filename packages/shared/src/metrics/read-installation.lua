@@ -1,13 +1,15 @@
 -- Reads what an installation is like, for those who watch, in one step. Nothing is changed. However much there is, it looks
--- at so many of each: the oldest of what waits, some of the batches and receivers.
+-- at so many of each: the oldest of what waits, some of the batches and receivers. While it runs Redis does nothing else.
 -- a: generation
--- Returns {now, …} as InstallationFacts of installation.ts names it: times in milliseconds since 1970, amounts in
+-- Returns {now, …} as `Told` of installation.ts names it: times in milliseconds since 1970, amounts in
 --    nanocredits as texts, and false for what is not known
 -- include ../redis/guard.lua
 -- include ../job/backlog.lua
 -- include ../credits/rate.lua
 
 local MOST_FED, MOST_WAITING, MOST_BATCHES, MOST_RECEIVERS = 2000, 1000, 5000, 2000
+-- Parked jobs: of all lots together, beside the first of each; and of one lot those that were called before.
+local MOST_PARKED, MOST_CALLED = 1000, 100
 
 local now = redis_now()
 local function number(value) return tonumber(value or nil) end
@@ -36,22 +38,35 @@ for i = 1, #fed, 2 do
   end
 end
 
--- Ids are in the order of acceptance, so the first that was not retried by hand is the oldest of those.
-local function look_at(ids)
-  for _, id in ipairs(ids) do
-    local state = redis.call('HMGET', P .. 'job:' .. id, unpack(JOB))
-    if state[1] == 'queued' then
-      oldest_job = earlier(oldest_job, waits_since(state))
-      if not state[3] then return end
-    end
-  end
+-- Ids are in the order of acceptance, so the first that was not retried by hand is the oldest of those: nearly always the
+-- first of all. Returns whether this is one.
+local function look_at(id)
+  local state = redis.call('HMGET', P .. 'job:' .. id, unpack(JOB))
+  if state[1] ~= 'queued' then return false end
+  oldest_job = earlier(oldest_job, waits_since(state))
+  return not state[3]
 end
-look_at(redis.call('ZRANGE', P .. 'waiting', 0, MOST_WAITING - 1))
+-- Returns at how many it had to look.
+local PAGE = 20
+local function look_through(key, most)
+  for from = 0, most - 1, PAGE do
+    local ids = redis.call('ZRANGE', key, from, math.min(from + PAGE, most) - 1)
+    for n, id in ipairs(ids) do
+      if look_at(id) then return from + n end
+    end
+    if #ids < PAGE then return from + #ids end
+  end
+  return most
+end
+look_through(P .. 'waiting', MOST_WAITING)
+local left = MOST_PARKED
 for _, lot in ipairs(redis.call('SMEMBERS', P .. 'parked')) do
   local parked = P .. 'parked:' .. lot
-  look_at(redis.call('ZRANGE', parked, 0, MOST_WAITING - 1))
+  left = left - look_through(parked, math.max(left, 1))
   -- Those that were called before they were parked have a time, and come last.
-  for _, id in ipairs(redis.call('ZRANGEBYSCORE', parked, '(0', '+inf', 'LIMIT', 0, 100)) do look_at({ id }) end
+  local called = left > 0 and redis.call('ZRANGEBYSCORE', parked, '(0', '+inf', 'LIMIT', 0, math.min(left, MOST_CALLED)) or {}
+  for _, id in ipairs(called) do look_at(id) end
+  left = left - #called
 end
 
 local holds = {}
