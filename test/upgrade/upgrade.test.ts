@@ -300,6 +300,35 @@ describe('an upgrade', () => {
     await broken;
   });
 
+  test('whose store hangs as it is written to ends with its process, or when another has taken over', async () => {
+    for (const end of ['stop', 'lose'] as const) {
+      const { yard } = await openYardOfToday();
+      await using _ = yard;
+      const hang = gate();
+      const store: Store = {
+        ...yard.store,
+        put: async (_key, _body, { signal }) => {
+          const broken = new Promise<never>((_, reject) =>
+            signal?.addEventListener('abort', () => reject(signal.reason as Error)),
+          );
+          await Promise.race([hang.wait(), broken]);
+          return 'stored';
+        },
+      };
+      const next = yard.openProcess(undefined, store, { stateVersion: 2, migrations: nextVersion().migrations });
+      const broken = next.recovery.ensure().catch((error: unknown) => error);
+      await hang.isReached;
+      if (end === 'stop') {
+        await next.recovery.stop();
+        expect(await yard.redis.exists(`${yard.prefix}rebuild:lock`)).toBe(0);
+      } else {
+        await loses(yard);
+        expect(await broken).toBeInstanceOf(GenerationLostError);
+      }
+      expect(await readVersion(yard.store)).toMatchObject({ state_version: 1 });
+    }
+  });
+
   test('that fails before it took the mark lets go of its hold, and work goes on', async () => {
     const { yard, today } = await openYardOfToday();
     await using _ = yard;

@@ -39,11 +39,12 @@ export async function readStoreVersion(store: Store, signal?: AbortSignal): Prom
   );
 }
 
-/** Writes the version, and the id of the store if it has none yet. */
+/** Writes the version, and the id of the store if it has none yet. @param signal gives up a write that hangs. */
 export async function writeStoreVersion(
   store: Store,
   before: StoreVersion | undefined,
   version: Pick<StoreVersion, 'state_version' | 'upgrading_to'>,
+  signal: AbortSignal,
 ): Promise<StoreVersion> {
   const written: StoreVersion = {
     ...version,
@@ -51,7 +52,8 @@ export async function writeStoreVersion(
     written_by: VERSION,
     written_at: new Date().toISOString(),
   };
-  await store.put(STORE_VERSION_KEY, Buffer.from(`${JSON.stringify(written)}\n`), { contentType: 'application/json' });
+  const body = Buffer.from(`${JSON.stringify(written)}\n`);
+  await store.put(STORE_VERSION_KEY, body, { contentType: 'application/json', signal });
   return written;
 }
 

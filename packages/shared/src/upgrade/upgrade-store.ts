@@ -22,7 +22,7 @@ export async function upgradeStore(
   const begun =
     pending.length === 0
       ? found
-      : await writeStoreVersion(store, found, { state_version: from, upgrading_to: stateVersion });
+      : await writeStoreVersion(store, found, { state_version: from, upgrading_to: stateVersion }, signal);
   for (const { to, store: migrate } of pending) {
     signal.throwIfAborted();
     await onStep(`store to ${to}`);
@@ -30,5 +30,5 @@ export async function upgradeStore(
   }
   signal.throwIfAborted();
   await onStep('store migrated');
-  return writeStoreVersion(store, begun, { state_version: stateVersion });
+  return writeStoreVersion(store, begun, { state_version: stateVersion }, signal);
 }

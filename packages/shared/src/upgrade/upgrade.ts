@@ -48,9 +48,9 @@ export function createUpgrade(deps: UpgradeDependencies) {
       await lock.assertOurs();
     };
 
-  const contextOf = (generation: string, signal: AbortSignal): MigrationContext => ({
-    ...{ store, redis, prefix, generation, logger, signal },
-  });
+  const contextOf = (generation: string, signal: AbortSignal): MigrationContext => {
+    return { store, redis, prefix, generation, logger, signal };
+  };
 
   async function untilCallsEnd(lock: UpgradeLock, begun: string, signal: AbortSignal): Promise<void> {
     let told = false;
