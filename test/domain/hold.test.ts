@@ -1,4 +1,4 @@
-import { HOLD_REASONS, type Hold, type HoldName, holdFor, holdReason } from '@renderyard/shared/credits/hold';
+import { HOLD_REASONS, type Hold, type HoldName, holdFor, holdReason, holdsAll } from '@renderyard/shared/credits/hold';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
@@ -71,5 +71,20 @@ describe('holdReason', () => {
     for (const name of NAMES) expect(HOLD_REASONS).toContain(holdReason(name));
     expect(holdReason('model:stable')).toBe('model');
     expect(holdReason('key:acme')).toBe('key_budget');
+  });
+});
+
+describe('a hold that only a newer version knows', () => {
+  const own = 'account:acme' as HoldName;
+  const all = 'moving' as HoldName;
+
+  it('holds all work by a name without a colon, and none by another, as admit.lua has it', () => {
+    expect([all, own].map(holdsAll)).toEqual([true, false]);
+    expect(holdFor([hold(all)], JOB, NOW)?.name).toBe(all);
+    expect(holdFor([hold(own)], JOB, NOW)).toBeUndefined();
+  });
+
+  it('is shown as an upgrade', () => {
+    expect(holdReason(all)).toBe('upgrade');
   });
 });

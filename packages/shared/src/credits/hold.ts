@@ -43,9 +43,9 @@ export function holdReason(name: HoldName): HoldReason {
   return HOLD_REASONS.find((reason) => reason === name) ?? 'upgrade';
 }
 
-/** Whether a hold keeps all work, not only that of one model or of one API key. */
+/** Whether a hold keeps all work, not only that of one model, of one API key, or of what a newer version names so. */
 export function holdsAll(name: HoldName): boolean {
-  return !name.startsWith('model:') && !name.startsWith('key:');
+  return !name.includes(':');
 }
 
 /** The hold that keeps a job of this model and account waiting, the gravest first; undefined when nothing does. */
