@@ -104,11 +104,17 @@ export function createRoster({
     disagreesOn: (...settings: readonly Agreed[]): boolean =>
       disagreements().some(({ setting }) => settings.includes(setting)),
 
-    /** Resolves when this process has the same of these as the others, or the signal aborts. */
+    /**
+     * Resolves when this process has the same of these as the others, or the signal aborts. One that does not know its own
+     * yet, as while its store does not answer, waits if another knows: it may turn out to be a different one.
+     */
     async agreedOn(settings: readonly Agreed[], signal: AbortSignal): Promise<void> {
       if (!signal.aborted) await orAborted(beat(), signal).catch(() => undefined);
-      while (!signal.aborted && disagreements().some(({ setting }) => settings.includes(setting)))
-        await clock.sleep(WAIT_MS, signal);
+      const agreed = (setting: Agreed) =>
+        entry().agreed[setting] === undefined
+          ? !seen().some((other) => other.entry.agreed[setting] !== undefined)
+          : disagreements().every((each) => each.setting !== setting);
+      while (!signal.aborted && !settings.every(agreed)) await clock.sleep(WAIT_MS, signal);
     },
 
     /** Whether this process has what the others have, for its readiness. */
@@ -122,13 +128,6 @@ export function createRoster({
             ? 'The store and the secrets are those of the other processes.'
             : found.map(describe).join(' '),
       };
-    },
-
-    /** How many processes are there, as of the last beat. */
-    count(): Readonly<Record<RosterEntry['service'], number>> {
-      const services = [own(), ...seen()].map((process) => process.entry.service);
-      const of = (service: RosterEntry['service']) => services.filter((each) => each === service).length;
-      return { api: of('api'), worker: of('worker') };
     },
 
     /** How many processes there are now that work with data of an older version. @throws what Redis throws. */
