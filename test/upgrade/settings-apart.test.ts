@@ -73,4 +73,5 @@ test('a worker with another SECRET_KEY renders, is not ready, and sends no webho
   await yard.startWorker();
   await yard.until('it has arrived', async () => listener.arrivals.length > 0);
   expect(JSON.parse(listener.arrivals[0]?.body ?? '')).toMatchObject({ data: { id } });
+  expect(other.logs.filter(({ msg }) => msg === 'webhook')).toEqual([]);
 }, 90_000);
