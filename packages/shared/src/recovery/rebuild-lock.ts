@@ -1,11 +1,9 @@
 import type { Redis } from '../redis/connect.ts';
-import { defineScript, GenerationLostError } from '../redis/script.ts';
+import { defineScript } from '../redis/script.ts';
 import { newMark } from '../upgrade/state-version.ts';
 import { VERSION } from '../version.ts';
+import { LOCK_MS, renewLock } from './renew-lock.ts';
 
-/** The lock runs out so long after its holder has died. Renewed four times in that time. */
-export const LOCK_MS = 12_000;
-export const RENEWALS = 4;
 /** A worker that has not told of its calls for this long is dead. */
 const SILENT_MS = 10_000;
 
@@ -26,7 +24,7 @@ export interface RebuildLock {
   readonly token: string;
   /** When the lock was taken, in milliseconds since 1970 by Redis's clock. */
   readonly takenAt: number;
-  /** Aborts with a `GenerationLostError` once the lock is another's. */
+  /** Aborts with a `GenerationLostError` once the lock is another's, or may be. */
   readonly signal: AbortSignal;
   /** Sets the mark. @returns false, with nothing changed, when the lock is another's. */
   setMark(): Promise<boolean>;
@@ -53,22 +51,21 @@ export function createRebuildLocks({
     /** @returns undefined when another process has the lock, or there is a mark. */
     async take(): Promise<RebuildLock | undefined> {
       const token = newMark({ version: stateVersion });
+      const renewedAt = performance.now();
       const taken = await scripts.take(redis, prefix, { token, ms: LOCK_MS });
       if (taken.verdict !== 'ours') return undefined;
-      const lost = new AbortController();
-      const renew = async () => {
-        // While Redis is away the lock runs out by itself.
-        const kept = await scripts.keep(redis, prefix, { token, ms: LOCK_MS }).catch(() => undefined);
-        if (kept?.ours === false) lost.abort(new GenerationLostError('another process rebuilds this Redis'));
-      };
-      const renewing = setInterval(() => void renew(), LOCK_MS / RENEWALS);
+      const renewal = renewLock({
+        renewedAt,
+        keep: async () => (await scripts.keep(redis, prefix, { token, ms: LOCK_MS })).ours,
+        lost: 'another process rebuilds this Redis',
+      });
       return {
         token,
         takenAt: taken.now,
-        signal: lost.signal,
+        signal: renewal.signal,
         setMark: async () => (await scripts.mark(redis, prefix, { token, written_by: VERSION })).done,
         release: async () => {
-          clearInterval(renewing);
+          renewal.stop();
           await scripts.keep(redis, prefix, { token });
         },
       };

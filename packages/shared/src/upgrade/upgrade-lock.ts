@@ -1,4 +1,4 @@
-import { LOCK_MS, RENEWALS } from '../recovery/rebuild-lock.ts';
+import { LOCK_MS, renewLock } from '../recovery/renew-lock.ts';
 import type { Redis } from '../redis/connect.ts';
 import { defineScript, GenerationLostError } from '../redis/script.ts';
 import { VERSION } from '../version.ts';
@@ -46,37 +46,26 @@ export async function takeUpgradeLock(
 ): Promise<UpgradeLock | undefined> {
   const token = newMark({ version: stateVersion });
   const kept = { token, ms: LOCK_MS, detail };
-  // Before the question: what counts is when Redis begins to count, which is later.
-  let renewedAt = performance.now();
+  const renewedAt = performance.now();
   if ((await scripts.take(redis, prefix, { ...kept, mark })).verdict !== 'ours') return undefined;
-  const lost = new AbortController();
-  const lose = () => lost.abort(new GenerationLostError('another process upgrades this Redis'));
-  const renew = async () => {
-    const at = performance.now();
-    const answer = await scripts.keep(redis, prefix, kept).catch(() => undefined);
-    if (answer?.ours === true) renewedAt = at;
-    if (answer?.ours === false) lose();
-  };
-  const renewing = setInterval(() => {
-    // Who is cut off from Redis is not told that another has the lock.
-    if (performance.now() - renewedAt >= LOCK_MS) lose();
-    else void renew();
-  }, LOCK_MS / RENEWALS);
+  const lost = 'another process upgrades this Redis';
+  const keep = async () => (await scripts.keep(redis, prefix, kept)).ours;
+  const renewal = renewLock({ renewedAt, keep, lost });
   return {
     token,
-    signal: lost.signal,
+    signal: renewal.signal,
     async assertOurs() {
-      if (!(await scripts.keep(redis, prefix, kept)).ours) lose();
-      lost.signal.throwIfAborted();
+      if (!(await keep())) renewal.lose();
+      renewal.signal.throwIfAborted();
     },
     async begin(begun) {
       const { verdict, calls = 0 } = await scripts.begin(redis, prefix, { token, mark, begun, written_by: VERSION });
-      if (verdict === 'lost') throw new GenerationLostError('another process upgrades this Redis');
+      if (verdict === 'lost') throw new GenerationLostError(lost);
       return calls;
     },
     finish: async (begun) => (await scripts.finish(redis, prefix, { token, begun, written_by: VERSION })).done,
     async release() {
-      clearInterval(renewing);
+      renewal.stop();
       await scripts.keep(redis, prefix, { token });
     },
   };
