@@ -345,8 +345,8 @@ export async function startWorker(options: {
     phases: () =>
       stopPhases({
         graceMs: config.SHUTDOWN_GRACE_MS,
-        ...{ stopping, abort, tickets, webhooking, calls, redis, operations },
-        loops: [upkeep, keeping, recovery, roster],
+        ...{ stopping, abort, tickets, webhooking, calls, redis, roster, operations },
+        loops: [upkeep, keeping, recovery],
         close: async () => {
           await Promise.all([queue.close(), segmind.close(), store.close(), spool.remove()]);
           watching.disconnect();

@@ -26,6 +26,8 @@ interface StopDependencies {
   readonly operations: OperationsServer | undefined;
   /** What goes on beside the work, about once a second. */
   readonly loops: readonly { stop(): Promise<void> }[];
+  /** Says that this process is gone: whoever upgrades the data waits for that. */
+  readonly roster: { stop(): Promise<void> };
   /** What is closed before Redis. */
   readonly close: () => Promise<void>;
 }
@@ -68,6 +70,8 @@ export function stopPhases(deps: StopDependencies): readonly StopPhase[] {
         await webhooking.close();
         await Promise.all([...deps.loops.map((loop) => loop.stop()), webhooking.quiet()]);
         await tickets.close();
+        // After the last thing that is written to the store. Who comes no further than here is forgotten when it is silent.
+        await deps.roster.stop();
         await deps.close();
         if (redis.status === 'ready') await redis.quit();
       },
