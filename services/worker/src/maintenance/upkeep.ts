@@ -64,7 +64,7 @@ export function createUpkeep(deps: UpkeepDependencies) {
     if (await ledger.takeTurn('repair', worker, REPAIR_MS)) {
       await repairFeed({ ...deps, fedBefore: clock.now() - REPAIR_MS });
       const { expired } = await jobs.sweep(clock.now() - deps.retentionMs);
-      for (const id of expired) await tellExpired(id);
+      await Promise.all(expired.map(tellExpired));
     }
     if (await ledger.takeTurn('notes', worker, NOTES_MS)) {
       await noteUncertainCalls(deps);
