@@ -1,3 +1,5 @@
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
 import { startSimulator } from '@renderyard/simulator/simulator';
 import { expect, test } from 'vitest';
 import { startInstallation } from '../support/installation.ts';
@@ -107,6 +109,26 @@ test(
       expect(links).toMatchObject([{ traceId: upload?.traceId, spanId: upload?.spanId }]);
     }
     expect(new Set([upload, ...jobs].map((span) => span?.traceId)).size).toBe(3);
+  },
+  PATIENCE_MS,
+);
+
+test(
+  'a row that the store has lost has a span, as its line in the log says',
+  async () => {
+    await using collector = await openCollector();
+    await using yard = await startInstallation({
+      workers: 0,
+      env: { OTEL_EXPORTER_OTLP_ENDPOINT: collector.url, OTEL_EXPORTER_OTLP_PROTOCOL: 'http/json' },
+    });
+    const { id } = await yard.upload('prompt\none\n');
+    await rm(join(yard.folder, 'store', 'batches', id, 'rows'), { recursive: true });
+    const worker = await yard.startWorker();
+    const { trace_id } = await worker.untilLog(({ msg }) => msg === 'job');
+    await worker.stop();
+    expect(collector.spans.filter(({ traceId }) => traceId === trace_id)).toMatchObject([
+      { name: 'job', failed: true, attributes: { 'renderyard.batch': id, 'renderyard.ending': 'failed' } },
+    ]);
   },
   PATIENCE_MS,
 );

@@ -90,7 +90,9 @@ async function load(job: Job, deps: RenderDependencies): Promise<Work | Ending> 
     const failure = { code: 'store_failed', detail: 'The store no longer has this row as it was submitted.' } as const;
     const ending = { kind: 'failed', code: 'store_failed' } as const;
     const work = { job, row: { part: error.part }, run: beginRun(job) };
-    return conclude(work, { status: 'failed', error: failure }, ending, deps);
+    await conclude(work, { status: 'failed', error: failure }, ending, deps);
+    endRun(work.run, ending);
+    return ending;
   }
 }
 
