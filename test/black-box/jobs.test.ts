@@ -48,7 +48,7 @@ describe('one image', () => {
     const link = new URL(redirect.headers.get('location') ?? '', yard.api.url);
     const opened = await fetch(link);
     expect([opened.status, sha256(await opened.bytes())]).toEqual([200, job.output[0].sha256]);
-    link.pathname = link.pathname.replace(/.(\.jpg)$/, 'x$1');
+    link.pathname = link.pathname.replace(/(.)\.jpg$/, (_, last) => `${last === 'x' ? 'y' : 'x'}.jpg`);
     const changed = await fetch(link);
     await changed.body?.cancel();
     expect([400, 403, 404]).toContain(changed.status);

@@ -135,7 +135,9 @@ export function createContainerGround(containers: Containers, settings: Settings
       // The API's links name it, so it has to be known before the container starts.
       const main = await freePort();
       const peerUrl = `http://${hostOf({ name, id })}:${MAIN[name]}`;
-      return { name, id, url: `http://127.0.0.1:${main}`, peerUrl, ports: { main, operations: OPERATIONS } };
+      const { info } = await getContainerRuntimeClient();
+      const url = `http://${info.containerRuntime.host}:${main}`;
+      return { name, id, url, peerUrl, ports: { main, operations: OPERATIONS } };
     },
     start: (place, own) => start(place, containers, own),
   };
