@@ -1,4 +1,5 @@
 import type { Grant } from '@renderyard/shared/credits/admission';
+import { toCredits } from '@renderyard/shared/credits/amount';
 import { LEASE_MS } from '@renderyard/shared/credits/ledger';
 import { newId } from '@renderyard/shared/ids';
 import type { Image, Job } from '@renderyard/shared/job/job';
@@ -279,8 +280,14 @@ async function conclude(
   return ending;
 }
 
+/** Amounts are in credits, as in the line of the job. */
 function describe(facts: AnswerFacts | undefined) {
-  return facts === undefined
-    ? {}
-    : { status: facts.status, upstream_request: facts.requestId, cost: facts.cost, remaining: facts.remaining };
+  if (facts === undefined) return {};
+  const credits = (amount: typeof facts.cost) => (amount === undefined ? undefined : toCredits(amount));
+  return {
+    status: facts.status,
+    upstream_request: facts.requestId,
+    cost: credits(facts.cost),
+    remaining: credits(facts.remaining),
+  };
 }
