@@ -12,7 +12,7 @@ const BEAT_MS = 5000;
 const FORGET_MS = 15_000;
 /** A process that goes waits no longer than this to tell so. */
 const LEAVE_MS = 500;
-/** How often it is looked again, while this process waits until it agrees with the others. */
+/** How often it is looked again, while this process waits until it knows its store, or agrees with the others. */
 const WAIT_MS = 1000;
 
 const beatScript = defineScript<Record<string, unknown>, { since: number; processes?: readonly RosterProcess[] }>(
@@ -90,7 +90,9 @@ export function createRoster({
   async function loop(): Promise<void> {
     while (!stopped.signal.aborted) {
       await orAborted(beat(), stopped.signal).catch(() => undefined);
-      await clock.sleep(disagreements().length > 0 ? WAIT_MS : BEAT_MS, stopped.signal);
+      // Until its store is known, others cannot tell that theirs is another.
+      const waits = disagreements().length > 0 || entry().agreed.store === undefined;
+      await clock.sleep(waits ? WAIT_MS : BEAT_MS, stopped.signal);
     }
   }
 
