@@ -67,8 +67,18 @@ describe('readSecretFiles', () => {
     const problem = (name: string) =>
       readSecretFiles({ WEBHOOK_SECRET_FILE: folder.at(name) }).problems.get('WEBHOOK_SECRET');
     expect(problem('missing')).toBe(
-      `WEBHOOK_SECRET_FILE names ${folder.at('missing')}, but there is no such file (ENOENT).`,
+      'WEBHOOK_SECRET_FILE must be the path of a file, but there is no such file (ENOENT).',
     );
+    // The secret itself where its file belongs.
+    for (const given of [
+      'whsec_c2VjcmV0',
+      'redis://u:c2VjcmV0@127.0.0.1',
+      `${folder.at('empty')}/c2VjcmV0`,
+      'c2VjcmV0'.repeat(600),
+    ])
+      expect(readSecretFiles({ REDIS_URL_FILE: given }).problems.get('REDIS_URL')).toMatch(
+        /^REDIS_URL_FILE must be the path/,
+      );
     expect(problem('empty')).toContain('which is empty');
     expect(problem('large')).toContain('which has 1048577 bytes');
     expect(problem('folder')).toContain('which is not a file');

@@ -176,7 +176,7 @@ describe('cancel', () => {
     const call = await bench.call();
     await bench.jobs.cancel(call.job);
     expect(await bench.jobs.get(call.job)).toMatchObject({ cancelRequested: true });
-    expect(await bench.end(call, end)).toEqual({ status: 'canceled', late: false });
+    expect(await bench.end(call, end)).toMatchObject({ status: 'canceled', late: false });
     expect(await bench.jobs.get(call.job)).toMatchObject({ status: 'canceled', output, cost, cancelRequested: false });
   });
 });
@@ -240,15 +240,15 @@ describe('sweep', () => {
     const waiting = await bench.job(soon);
     const later = await bench.job({ expiresAt: Date.now() + 1e6 });
     const call = await bench.call({ job: await bench.job(soon) });
-    expect(await bench.jobs.sweep(0)).toEqual({ expired: 0, forgotten: 0 });
+    expect(await bench.jobs.sweep(0)).toEqual({ expired: [], forgotten: 0 });
     await bench.pass(1000);
     await bench.ledger.renew([call.id]);
-    expect(await bench.jobs.sweep(0)).toEqual({ expired: 1, forgotten: 0 });
+    expect(await bench.jobs.sweep(0)).toEqual({ expired: [waiting], forgotten: 0 });
     expect(await bench.jobs.get(waiting)).toMatchObject({ status: 'expired', error: { code: 'expired' } });
     expect(await bench.jobs.get(later)).toMatchObject({ status: 'queued' });
     expect(await bench.jobs.get(call.job)).toMatchObject({ status: 'processing' });
     await bench.end(call, { status: 'queued', settlement: { kind: 'released' } });
-    expect(await bench.jobs.sweep(0)).toEqual({ expired: 1, forgotten: 0 });
+    expect(await bench.jobs.sweep(0)).toEqual({ expired: [call.job], forgotten: 0 });
     expect(await bench.jobs.get(call.job)).toMatchObject({ status: 'expired' });
   });
 
@@ -263,7 +263,7 @@ describe('sweep', () => {
     await bench.pass(1e9);
     await bench.balance(99 * COST);
     const kept = [await jobIn(bench, 'succeeded'), await jobIn(bench, 'queued'), await jobIn(bench, 'processing')];
-    expect(await bench.jobs.sweep(Date.now() - 1e8)).toEqual({ expired: 0, forgotten: old.length });
+    expect(await bench.jobs.sweep(Date.now() - 1e8)).toEqual({ expired: [], forgotten: old.length });
     // What was shown to those who watch goes by itself: the stream is capped.
     await bench.redis.del(`${bench.prefix}live`);
     const left = JSON.stringify(await contents(bench.redis, bench.prefix));
@@ -277,7 +277,7 @@ describe('sweep', () => {
     await bench.balance(100 * COST);
     const call = await bench.call();
     await bench.end(call, { status: 'failed', settlement: { kind: 'uncertain', how: 'timeout' } });
-    expect(await bench.jobs.sweep(Date.now() + 1000)).toEqual({ expired: 0, forgotten: 1 });
+    expect(await bench.jobs.sweep(Date.now() + 1000)).toEqual({ expired: [], forgotten: 1 });
     expect(await bench.books()).toMatchObject({ uncertain: COST, uncertainCalls: [{ call: call.id }] });
     await bench.end(call, { settlement: { kind: 'released' } });
     expect(await bench.books()).toMatchObject({ uncertain: 0, uncertainCalls: [] });
@@ -292,7 +292,7 @@ describe('sweep', () => {
     for (const job of await bench.jobs.list('acme', { limit: 10 })) await bench.jobs.cancel(job.id);
     await bench.ledger.releaseHold(`model:${MODEL}`);
     await bench.jobs.unpark();
-    expect(await bench.jobs.sweep(Date.now() + 1000)).toEqual({ expired: 0, forgotten: 2 });
+    expect(await bench.jobs.sweep(Date.now() + 1000)).toEqual({ expired: [], forgotten: 2 });
     const names = [`${bench.prefix}generation`, `${bench.prefix}live`];
     expect(Object.keys(await contents(bench.redis, bench.prefix))).toEqual(names);
   });

@@ -137,7 +137,7 @@ test('a file without a key is told by its name before anything is started, and s
   await using scene = await setScene();
   const file = join(await temporaryFolder(), 'key');
   expect(await complaint(scene, { SEGMIND_API_KEY_FILE: file })).toContain(
-    `- SEGMIND_API_KEY_FILE names ${file}, but there is no such file (ENOENT).`,
+    '- SEGMIND_API_KEY_FILE must be the path of a file, but there is no such file (ENOENT).',
   );
   await writeFile(file, 'SG_aaaaaaaa aaaaaaaa\n');
   const said = await complaint(scene, { SEGMIND_API_KEY_FILE: file, SEGMIND_API_KEY: 'SG_bbbbbbbbbbbbbbbb' });

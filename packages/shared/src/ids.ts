@@ -34,6 +34,11 @@ export function isId(prefix: IdPrefix, text: string): boolean {
   return text.startsWith(`${prefix}_`) && /^[0-9a-hjkmnp-tv-z]{26}$/.test(text.slice(prefix.length + 1));
 }
 
+/** Whether the text has the form of an id with any prefix, or of the job of a row, which ends in its number. */
+export function looksLikeId(text: string): boolean {
+  return /^[a-z]{3,4}_[0-9a-hjkmnp-tv-z]{26}(?:_[1-9]\d{0,9})?$/.test(text);
+}
+
 /** A seed for a render, drawn evenly from 0 to 2,147,483,647: the range that every known sampler takes. */
 export function drawSeed(): number {
   return randomInt(0, 2 ** 31);

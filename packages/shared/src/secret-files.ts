@@ -40,10 +40,23 @@ export function readSecretFiles(env: Environment): SecretFiles {
       values[name] = readValue(path);
       delete values[variable];
     } catch (error) {
-      problems.set(name, `${variable} names ${path}, ${explain(error)}`);
+      problems.set(
+        name,
+        isMissing(error) ? `${variable} ${NO_SUCH_FILE}` : `${variable} names ${path}, ${explain(error)}`,
+      );
     }
   }
   return { env: values, problems };
+}
+
+/** Without what was given: it may be the secret itself. */
+export const NO_SUCH_FILE = 'must be the path of a file, but there is no such file (ENOENT).';
+
+/** Whether what was given names no file: then it may be no path at all. */
+export function isMissing(error: unknown): boolean {
+  return ['ENOENT', 'ENOTDIR', 'ENAMETOOLONG', 'ERR_INVALID_ARG_VALUE'].includes(
+    (error as NodeJS.ErrnoException).code ?? '',
+  );
 }
 
 /** Thrown for a file that was found and cannot hold a value; its message ends a sentence. */
@@ -72,7 +85,6 @@ function readValue(path: string): string {
 function explain(error: unknown): string {
   if (error instanceof UnfitFileError) return error.message;
   const code = (error as NodeJS.ErrnoException).code ?? 'unknown';
-  if (code === 'ENOENT') return 'but there is no such file (ENOENT).';
   if (code === 'EACCES' || code === 'EPERM') return `which this user may not read (${code}).`;
   return `which cannot be read (${code}).`;
 }

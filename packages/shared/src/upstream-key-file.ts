@@ -1,6 +1,7 @@
 import { constants } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { SETTINGS } from './config.ts';
+import { isMissing, NO_SUCH_FILE } from './secret-files.ts';
 
 /** What a key file holds, or what is wrong with it: a sentence that names the setting and the file, never the content. */
 export type KeyFileContent = { readonly key: string } | { readonly problem: string };
@@ -18,7 +19,7 @@ export async function readKeyFile(path: string): Promise<KeyFileContent> {
   try {
     text = await readBeginning(path);
   } catch (error) {
-    return wrong(explain(error));
+    return isMissing(error) ? { problem: `SEGMIND_API_KEY_FILE ${NO_SUCH_FILE}` } : wrong(explain(error));
   }
   const { parse, expects } = SETTINGS.SEGMIND_API_KEY;
   const trimmed = text.trim();
@@ -52,7 +53,6 @@ async function readBeginning(path: string): Promise<string> {
 function explain(error: unknown): string {
   if (error instanceof NotAFileError) return 'which is not a file. It must be one that holds the key.';
   const code = (error as NodeJS.ErrnoException).code ?? 'unknown';
-  if (code === 'ENOENT') return 'but there is no such file (ENOENT).';
   if (code === 'EACCES' || code === 'EPERM') return `which this user may not read (${code}).`;
   return `which cannot be read (${code}).`;
 }

@@ -55,6 +55,9 @@ import { createTicketWorker } from './worker.ts';
 const REDIS_PATIENCE_MS = 10_000;
 /** The start waits so long for a Redis that is being rebuilt; after that the worker goes on waiting by itself. */
 const REBUILD_PATIENCE_MS = 10_000;
+/** How long a ticket waits that a worker with another store than the others was given, in milliseconds. */
+const OTHER_STORE_MS = 1000;
+
 /** The upstream's origin. All on this machine are one: a simulator takes another port at each start. */
 function upstreamName(baseUrl: string): string {
   const { hostname, origin } = new URL(baseUrl);
@@ -223,8 +226,10 @@ export async function startWorker(options: {
     perMinute: config.SEGMIND_RPM,
     lockMs: config.LOCK_MS,
     logger,
-    render: (ticket) =>
-      render(ticket, {
+    render: async (ticket) => {
+      // Found out only after work had begun: with another store its rows are not there, and its images go astray.
+      if (roster.disagreesOn('store')) return { kind: 'deferred', reason: 'busy', afterMs: OTHER_STORE_MS };
+      return render(ticket, {
         jobs,
         files,
         states,
@@ -255,7 +260,8 @@ export async function startWorker(options: {
         },
         stopping: stopping.signal,
         abort: abort.signal,
-      }),
+      });
+    },
     onEnding: (ending) => {
       if (ending.kind === 'deferred' && ending.reason === 'rate') queue.rateLimit(ending.afterMs).catch(onError);
       if (!stopping.signal.aborted) feedQueue().catch(onError);

@@ -78,7 +78,9 @@ export function createRoster({
       told.add(key);
       write();
     };
-    const who = ({ id: process, entry: { host, pid, service } }: RosterProcess) => ({ process, service, host, pid });
+    const who = ({ id: process, entry: { host, pid, service } }: RosterProcess) => ({
+      other: { process, service, host, pid },
+    });
     for (const each of disagreements())
       once(`${each.setting} ${each.with.id}`, () => logger.error(who(each.with), describe(each)));
     for (const { setting, value, theirs, with: other } of findDifferences(own(), seen()))

@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import { looksLikeId } from '@renderyard/shared/ids';
 import type { Logger } from '@renderyard/shared/logger';
 import type { Origin } from '@renderyard/shared/origin';
 import { endSpan, type Span, startSpan, traceField, traceparentOf } from '@renderyard/shared/tracing/spans';
@@ -37,7 +38,7 @@ export function addRequestRecord(app: App, { logger }: { readonly logger: Logger
         status: answered ? reply.statusCode : CLIENT_LEFT,
         duration_ms: Math.round(reply.elapsedTime * 10) / 10,
         ...bytesOf(socket),
-        ...request.record,
+        ...withIdsOnly(request.record),
         ...(request.span === null ? {} : traceField(request.span)),
       };
       if (request.span !== null) finishSpan(request.span, record);
@@ -67,6 +68,15 @@ function beginSpan({ id, method, routeOptions: { url: route }, headers }: Fastif
       'renderyard.request_id': id,
     },
   });
+}
+
+/** A path can hold anything where an id belongs, also a key that was pasted into the wrong place: only ids are told. */
+function withIdsOnly(record: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  return Object.fromEntries(
+    Object.entries(record).filter(
+      ([name, value]) => !name.endsWith('_id') || (typeof value === 'string' && looksLikeId(value)),
+    ),
+  );
 }
 
 const TOLD = { account: 'renderyard.account', job_id: 'renderyard.job', batch_id: 'renderyard.batch' };
