@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process';
 import { readFileSync } from 'node:fs';
-import { mkdir, readdir, readFile, rm, stat } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { readApiSettings } from '@renderyard/api/api-settings';
@@ -39,12 +39,13 @@ interface Service {
 interface Compose {
   readonly services: Readonly<Record<string, Service>>;
   readonly networks: Readonly<Record<string, { readonly internal?: boolean }>>;
+  readonly volumes: Readonly<Record<string, object>>;
 }
 
 const read = (path: string): Compose =>
   parse(readFileSync(join(REPOSITORY, path), 'utf8'), { merge: true, strict: true, uniqueKeys: true }) as Compose;
 
-const { services, networks } = read('docker-compose.yml');
+const { services, networks, volumes } = read('docker-compose.yml');
 const all = Object.entries(services);
 const service = (name: string): Service => {
   const found = services[name];
@@ -104,8 +105,22 @@ describe('docker-compose.yml', () => {
     expect(service('worker').scale).toBe(2);
     // The grace, and what a worker may take beyond it, its last spans included.
     const least = SETTINGS.SHUTDOWN_GRACE_MS.fallback / 1000 + 13;
-    for (const name of ['api', 'worker'])
-      expect(Number.parseInt(service(name).stop_grace_period ?? '', 10)).toBeGreaterThanOrEqual(least);
+    for (const name of ['api', 'worker']) {
+      const [, seconds] = /^\$\{STOP_GRACE_PERIOD:-(\d+)s\}$/.exec(service(name).stop_grace_period ?? '') ?? [];
+      expect(Number(seconds)).toBeGreaterThanOrEqual(least);
+    }
+  });
+
+  it('keeps all that is on disk in volumes with names, which the next start finds again', () => {
+    const mounts = all.flatMap(([, { volumes: of = [] }]) => of);
+    const names = mounts.map((mount) => /^([a-z]+):\/(data|secrets)(:ro)?$/.exec(mount)?.[1]);
+    expect(new Set(names)).toEqual(new Set(Object.keys(volumes)));
+    expect(service('worker').volumes).toContain('rescued:/data');
+    expect(all.filter(([, { volumes: of = [] }]) => of.includes('rescued:/data'))).toHaveLength(1);
+    // Large, of no use to anybody else, and gone with the worker.
+    expect(service('worker').tmpfs).toContainEqual(
+      expect.stringMatching(/^\/data\/worker\/spool:.*uid=1000,gid=1000$/),
+    );
   });
 
   it('sets or passes on every setting but those that it replaces', () => {
@@ -159,6 +174,21 @@ describe('the secrets of docker-compose.yml', () => {
       expect(content).not.toBe(other[name]);
       expect((await stat(join(folder, 'one', name))).mode & 0o777).toBe(0o400);
     }
+  });
+
+  it('keep the accounts that were added by hand, and replace a list that no API would take', async () => {
+    const into = join(folder, 'four');
+    const { 'api-key': apiKey = '' } = await make(into);
+    const list = join(into, 'api-keys');
+    const put = async (content: string) => {
+      await rm(list);
+      await writeFile(list, content, { mode: 0o400 });
+      return (await make(into))['api-keys'];
+    };
+    const more = `default:${apiKey}, shop:sha256:${'a'.repeat(64)}\n`;
+    expect(await put(more)).toBe(more);
+    for (const broken of ['', '\n', 'shop', `default:${apiKey},default:other`])
+      expect(await put(broken)).toBe(`default:${apiKey}`);
   });
 
   it('are what the API takes from where it is told to look for them', async () => {

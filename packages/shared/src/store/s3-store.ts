@@ -109,6 +109,13 @@ export function createS3Store(options: S3StoreOptions): Store {
     const integrity = await describeBody(body, signal);
     return send(`Storing ${key}`, signal, async () => {
       const stream = body instanceof Uint8Array ? undefined : createReadStream(body.path);
+      // The SDK does not listen for it before it sends: a file that is gone by now would end the process.
+      const unreadable = Promise.withResolvers<never>();
+      stream?.once('error', (cause) =>
+        unreadable.reject(
+          new StoreError('invalid', `The file ${stream.path} cannot be read, so it cannot be stored.`, { cause }),
+        ),
+      );
       try {
         const input = {
           ...integrity,
@@ -120,7 +127,7 @@ export function createS3Store(options: S3StoreOptions): Store {
           ...(cacheControl === undefined ? {} : { CacheControl: cacheControl }),
           ...(ifAbsent ? { IfNoneMatch: '*' } : {}),
         };
-        await client.send(new PutObjectCommand(input), abort(signal));
+        await Promise.race([client.send(new PutObjectCommand(input), abort(signal)), unreadable.promise]);
         return 'stored';
       } catch (error) {
         if (!ifAbsent || s3Status(error) !== 412) throw error;

@@ -35,7 +35,7 @@ export async function readStoreVersion(store: Store, signal?: AbortSignal): Prom
   }
   throw new StoreError(
     'invalid',
-    `${STORE_VERSION_KEY} in the store does not say which version its objects are of. Restore it, or delete it if no newer version than this one has ever run here.`,
+    `${STORE_VERSION_KEY} in the store does not say which version its objects are of. Restore it; or, if no newer version than this one has ever run here, stop all processes, delete it, and start them again.`,
   );
 }
 

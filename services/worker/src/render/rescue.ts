@@ -24,15 +24,23 @@ interface Note {
 
 /**
  * Keeps images in a folder: the bytes, and a note of where they belong. The note is written last, by renaming, so a
- * half-written image is never taken for a whole one.
+ * half-written image is never taken for a whole one. Several processes may have the same folder.
  */
 export function createRescue({ folder, logger }: { readonly folder: string; readonly logger: Logger }): Rescue {
   async function storeNoted(store: Store, call: string): Promise<void> {
     const path = join(folder, call);
-    // Another process may have been quicker.
-    const text = await readFile(`${path}.json`, 'utf8').catch(() => undefined);
-    if (text === undefined) return;
-    const note = JSON.parse(text) as Note;
+    const noted = () => readFile(`${path}.json`, 'utf8').catch(() => undefined);
+    const text = await noted();
+    try {
+      if (text !== undefined) await storeImageOf(store, call, JSON.parse(text) as Note);
+    } catch (error) {
+      // Another process was quicker: once its image is stored, the note goes first and then the bytes.
+      if ((await noted()) !== undefined) throw error;
+    }
+  }
+
+  async function storeImageOf(store: Store, call: string, note: Note): Promise<void> {
+    const path = join(folder, call);
     const { size } = await stat(path);
     const dot = note.key.lastIndexOf('.');
     const job = { id: note.metadata.job, imageKey: note.key.slice(0, dot) };
