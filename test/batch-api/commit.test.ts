@@ -9,7 +9,6 @@ import { newId } from '@renderyard/shared/ids';
 import { createLogger } from '@renderyard/shared/logger';
 import type { Store } from '@renderyard/shared/store/store';
 import { StoreError } from '@renderyard/shared/store/store-error';
-import { STORE_VERSION_KEY } from '@renderyard/shared/upgrade/store-version';
 import { describe, expect, test, vi } from 'vitest';
 import { startRedisInstance } from '../support/redis-instance.ts';
 import { type BatchApi, CSV, openBatchApi } from './uploading.ts';
@@ -58,7 +57,6 @@ async function openBench() {
         'batches/ID/decisions/000001.json',
         'batches/ID/rows/000000-UPLOAD.ndjson',
         'open/ID',
-        STORE_VERSION_KEY,
       ]);
       expect(await states.get(id)).toMatchObject({ status: 'running', total: 2 });
       expect((await api.get('/v1/batches')).json.data).toMatchObject([{ id, counts: { queued: 2 } }]);

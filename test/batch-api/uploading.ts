@@ -2,6 +2,7 @@ import { createBatchFiles } from '@renderyard/shared/batch/batch-files';
 import { createBatchStates } from '@renderyard/shared/batch/batch-states';
 import { createGeneration } from '@renderyard/shared/redis/generation';
 import { openStore } from '@renderyard/shared/store/open-store';
+import { STORE_VERSION_KEY } from '@renderyard/shared/upgrade/store-version';
 import { afterAll, beforeAll } from 'vitest';
 import { type Answer, type Api, openApi } from '../api/running-api.ts';
 
@@ -27,10 +28,10 @@ export async function openBatchApi(options: Parameters<typeof openApi>[0] = {}) 
       if (answer.status !== 202) throw new Error(`${answer.status}: ${JSON.stringify(answer.json)}`);
       return answer.json;
     },
-    /** The keys of all objects in the store. */
+    /** The keys of all objects in the store, but for that which says of which version it is. */
     keys: async (prefix = '') => {
       const keys: string[] = [];
-      for await (const { key } of store.list(prefix)) keys.push(key);
+      for await (const { key } of store.list(prefix)) if (key !== STORE_VERSION_KEY) keys.push(key);
       return keys;
     },
     /** Ends a batch as the workers do, with so many of its rows failed, and writes what they write. */
