@@ -144,7 +144,12 @@ describe('a roster', () => {
     expect(second.check().ok).toBe(true);
     expect(bench.logs.filter(({ level }) => level === 50)).toHaveLength(1);
     expect(bench.logs.filter(({ level }) => level === 40)).toEqual([
-      expect.objectContaining({ setting: 'SEGMIND_RPM', value: '30', theirs: '60', other: expect.objectContaining({ process: 'wrk_1' }) }),
+      expect.objectContaining({
+        setting: 'SEGMIND_RPM',
+        value: '30',
+        theirs: '60',
+        other: expect.objectContaining({ process: 'wrk_1' }),
+      }),
     ]);
   });
 
