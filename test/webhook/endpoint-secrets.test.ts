@@ -167,6 +167,8 @@ describe('with a bucket', () => {
     const other = await startApi({ config, redisUrl: inject('redisUrl'), clock: systemClock, logger });
     try {
       const at = (path: string) => `${other.url}${path}`;
+      // It waits for a moment for its store to say of which version it is.
+      await vi.waitFor(async () => expect((await api.get(at('/v1/jobs'))).status).toBe(200), 10_000);
       await ask(
         (path, body, headers) => api.post(at(path), body, headers),
         (path, headers) => api.get(at(path), headers),
