@@ -26,7 +26,8 @@ async function exercise(redisUrl: string, empty?: () => Promise<unknown>): Promi
   expect((await yard.call('PATCH', '/v1/credits', { floor: 0.5 })).status).toBe(200);
   for (const { logs } of [yard.api, ...yard.workers]) {
     const { url } = logs.find(({ msg }) => msg === 'metrics and health are served') ?? {};
-    expect((await fetch(`${String(url)}/health/ready`)).status).toBe(200);
+    // In a cluster another connection may not have found its node yet.
+    await yard.until('it is ready', async () => (await fetch(`${String(url)}/health/ready`)).status === 200);
     expect(await (await fetch(`${String(url)}/metrics`)).text()).toContain('renderyard_redis_up 1');
   }
   if (empty === undefined) return;

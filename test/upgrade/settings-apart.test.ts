@@ -65,10 +65,8 @@ test('a worker with another SECRET_KEY renders, is not ready, and sends no webho
       detail: expect.stringMatching(/^SECRET_KEY is another than that of the api api_\w+, which/),
     },
   });
-  expect(await other.untilLog(({ level, service }) => level === 50 && service === 'api')).toMatchObject({
-    host: expect.any(String),
-    pid: yard.api.pid,
-  });
+  const told = await other.untilLog(({ level, other: who }) => level === 50 && who !== undefined);
+  expect(told.other).toMatchObject({ service: 'api', host: expect.any(String), pid: yard.api.pid });
   expect(listener.arrivals).toEqual([]);
   // What waited is sent by one that can sign it.
   await yard.startWorker();
