@@ -7,7 +7,7 @@ test('two worker processes together never exceed a tenth of the rate in a tenth 
   await using yard = await startInstallation({
     workers: 2,
     simulator: { latencyMs: 100 },
-    env: { SEGMIND_RPM: String(perMinute) },
+    env: { SEGMIND_RPM: String(perMinute), LOG_LEVEL: 'debug' },
   });
   await yard.ended(await yard.submit(Array.from({ length: 150 }, (_, i) => `picture ${i}`)));
   // When calls were granted, by Redis's clock: a busy machine may delay what happens between that and their arrival.

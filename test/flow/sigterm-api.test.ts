@@ -172,7 +172,8 @@ describe.concurrent('an API that is told to stop', { timeout: 120_000 }, () => {
         ...{ service, phase: 'two uploads in hand, one without end', graceMs: UPLOAD_GRACE_MS, ...end },
         outcome: 'the one that ended is a batch, the other is none',
       },
-      { least: UPLOAD_GRACE_MS, most: UPLOAD_GRACE_MS + AT_ONCE_MS },
+      // One whose client is starved by a busy machine for 1.5 s is broken off before.
+      { least: 0, most: UPLOAD_GRACE_MS + AT_ONCE_MS },
     );
     await using another = await at.another();
     const listed = await (await fetch(`${another.url}/v1/batches`)).json();
