@@ -75,6 +75,12 @@ export function createBatchModel(bench: BatchBench) {
     return rowOf(job).ended === undefined && status !== 'completed' && status !== 'canceled';
   }
 
+  /** Whether a row was given back with calls that it has been charged for: a further one comes after them. */
+  async function waitsWithCalls(job: string): Promise<boolean> {
+    const { batch } = parseRowJobId(job) ?? { batch: '' };
+    return (await bench.redis.sismember(`${bench.prefix}kept:${batch}`, job)) === 1;
+  }
+
   async function isCanceling(job: string): Promise<boolean> {
     return (await bench.state(parseRowJobId(job)?.batch ?? '')).status === 'canceling';
   }
@@ -85,10 +91,11 @@ export function createBatchModel(bench: BatchBench) {
     const uncertain = settlement.kind === 'uncertain';
     const known = (await bench.redis.exists(`${bench.prefix}job:${call.job}`)) === 1;
     const first = call.told === 'nothing';
-    const taken = call.adopted === true && first && !known && (await takesRow(call.job));
+    const waits = known && (await waitsWithCalls(call.job));
+    const taken = call.adopted === true && first && (waits || (!known && (await takesRow(call.job))));
     const row = isRow(call.job) ? await rowEndOf(call, known) : undefined;
     // Of a row that was dropped with its batch nobody knows any more what it came to since it ended last.
-    if (taken && (await isCanceling(call.job)))
+    if (taken && !waits && (await isCanceling(call.job)))
       Object.assign(rowOf(call.job), { attempts: 0, uncertain: 0, cost: 0 }, row?.previous);
     const answer = await bench.end(call, {
       ...telling,
