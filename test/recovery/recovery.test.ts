@@ -22,6 +22,9 @@ describe('a Redis without a mark', () => {
     expect(one.recovery.rebuilding).toBe(false);
     expect(await yard.redis.get(`${yard.prefix}generation`)).toBe(one.generation.current);
     expect(await yard.redis.exists(`${yard.prefix}rebuild:lock`)).toBe(0);
+    // Beside the mark stands which store it belongs to.
+    expect(one.recovery.storeId).toMatch(/^\w{12}/);
+    expect(await yard.redis.get(`${yard.prefix}store`)).toBe(one.recovery.storeId);
   });
 
   test('gets one mark of many processes that start at once, and one of them rebuilds', async () => {

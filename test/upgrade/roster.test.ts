@@ -176,6 +176,53 @@ describe('a roster', () => {
     await waiting;
   });
 
+  test('refuses a process whose store is another than that of the work in Redis, whoever is gone, and takes it where nothing is open', async () => {
+    await using bench = await openRoster();
+    const SECRET_KEY = 'a';
+    const never = new AbortController().signal;
+    await bench.redis.set(`${bench.prefix}generation`, 'v1.x');
+    const first = await bench.join('wrk_1', { agreed: { SECRET_KEY, store: 'old' } });
+    await first.stop();
+    await bench.redis.zadd(`${bench.prefix}waiting`, 0, 'job_1');
+    const other = await bench.join('wrk_2', { agreed: { SECRET_KEY, store: 'new' } });
+    const unsure = await bench.join('wrk_3', { agreed: { SECRET_KEY } });
+    expect(other.check()).toMatchObject({
+      ok: false,
+      detail: expect.stringMatching(/^Redis holds work of another store\. Start with that store again/),
+    });
+    expect([other, unsure].map((roster) => roster.disagreesOn('store'))).toEqual([true, false]);
+    expect(['new', 'old', undefined].map(unsure.hasNoOtherStoreThan)).toEqual([false, false, false]);
+    await unsure.stop();
+    expect(['new', 'old', undefined].map(other.hasNoOtherStoreThan)).toEqual([false, true, false]);
+    const told = () => bench.logs.filter(({ level }) => Number(level) > 30);
+    expect(told()).toEqual([expect.objectContaining({ level: 50, store: 'new', store_of_redis: 'old' })]);
+
+    const agreed = other.agreedOn(['store'], never);
+    await bench.redis.del(`${bench.prefix}waiting`);
+    await agreed;
+    expect([other.check().ok, await bench.redis.get(`${bench.prefix}store`)]).toEqual([true, 'new']);
+    expect(told().slice(1)).toEqual([expect.objectContaining({ level: 40, was: 'old', store: 'new' })]);
+  });
+
+  test('leaves Redis to the store of the process that has been there longest', async () => {
+    await using bench = await openRoster();
+    await bench.redis.set(`${bench.prefix}generation`, 'v1.x');
+    const first = await bench.join('wrk_1', { agreed: { store: 'old' } });
+    const other = await bench.join('wrk_0', { agreed: { store: 'new' } });
+    await bench.redis.del(`${bench.prefix}store`);
+    await other.olderThan(1);
+    expect(await bench.redis.get(`${bench.prefix}store`)).toBeNull();
+    await first.olderThan(1);
+    expect(await bench.redis.get(`${bench.prefix}store`)).toBe('old');
+    expect([first.check().ok, other.check().ok]).toEqual([true, false]);
+  });
+
+  test('says nothing of a Redis without a mark: it is rebuilt first, and has the store that it was rebuilt from', async () => {
+    await using bench = await openRoster();
+    await bench.join('wrk_1', { agreed: { store: 'new' } });
+    expect(await bench.redis.get(`${bench.prefix}store`)).toBeNull();
+  });
+
   test('keeps since when a process is there through a Redis that was emptied', async () => {
     await using bench = await openRoster();
     const first = await bench.join('wrk_z');

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir } from 'node:fs/promises';
+import { mkdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { startInstallation } from '../support/installation.ts';
@@ -43,6 +43,34 @@ test('a worker and an API with another store are not ready and do nothing, and o
   // A line of the log may come later than what it tells of.
   await expect.poll(() => [made(right), made(other)], { timeout: 10_000 }).toEqual([PROMPTS.length, 0]);
   expect((await fetch(`${yard.api.url}/health/ready`)).status).toBe(200);
+}, 90_000);
+
+test('with another store than before and work in Redis nothing is rendered, and with the one of before it goes on', async () => {
+  await using yard = await startInstallation({ workers: 0 });
+  const ids = await yard.submit(PROMPTS);
+  await yard.api.stop();
+  // The store was moved, and an empty one is in its place.
+  const store = join(yard.folder, 'store');
+  await rename(store, `${store}-before`);
+  const env = { ...yard.settings, METRICS_PORT: '0' };
+  {
+    await using worker = await startService({ service: 'worker', env });
+    await using api = await startService({ service: 'api', env });
+    for (const each of [worker, api])
+      expect(await readinessOf(each)).toMatchObject({
+        status: 503,
+        settings: { ok: false, detail: expect.stringMatching(/^Redis holds work of another store\. /) },
+      });
+    expect((await fetch(`${api.url}/v1/jobs`)).status).toBe(503);
+    await worker.untilLog(({ store_of_redis: theirs }) => theirs !== undefined);
+    expect(worker.logs.filter(({ msg }) => msg === 'job')).toEqual([]);
+  }
+  await rm(store, { recursive: true });
+  await rename(`${store}-before`, store);
+  await yard.restartApi();
+  await yard.startWorker();
+  const jobs = await yard.ended(ids);
+  expect(jobs.map(({ status, attempts }) => [status, attempts])).toEqual(PROMPTS.map(() => ['succeeded', 1]));
 }, 90_000);
 
 test('a worker with another SECRET_KEY renders, is not ready, and sends no webhook', async () => {

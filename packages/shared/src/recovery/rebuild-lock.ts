@@ -26,8 +26,8 @@ export interface RebuildLock {
   readonly takenAt: number;
   /** Aborts with a `GenerationLostError` once the lock is another's, or may be. */
   readonly signal: AbortSignal;
-  /** Sets the mark. @returns false, with nothing changed, when the lock is another's. */
-  setMark(): Promise<boolean>;
+  /** Sets the mark, and beside it the id of the store that it was rebuilt from. @returns false, with nothing changed, when the lock is another's. */
+  setMark(store: string): Promise<boolean>;
   /** Ends the lock, if it is held still. */
   release(): Promise<void>;
 }
@@ -63,7 +63,7 @@ export function createRebuildLocks({
         token,
         takenAt: taken.now,
         signal: renewal.signal,
-        setMark: async () => (await scripts.mark(redis, prefix, { token, written_by: VERSION })).done,
+        setMark: async (store) => (await scripts.mark(redis, prefix, { token, written_by: VERSION, store })).done,
         release: async () => {
           renewal.stop();
           await scripts.keep(redis, prefix, { token });

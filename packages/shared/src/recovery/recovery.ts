@@ -131,10 +131,12 @@ export function createRecovery(deps: RecoveryDependencies): Recovery {
       // Where nothing ran and nothing is to go on there is nothing to wait for.
       const told = (await locks.callsInFlight()).workers > 0;
       if (knownBefore || told || (await hasOpenBatches())) await untilCallsEnd(signal);
-      storeLook.found(await upgrade.forRebuild(lock.token, signal));
+      const found = await upgrade.forRebuild(lock.token, signal);
+      storeLook.found(found);
       const states = createBatchStates({ redis, prefix, generation: { current: lock.token } });
       const summary = await rebuild({ redis, prefix, files, store, logger, states }, lock, signal);
-      if (!(await lock.setMark())) return;
+      // Others may have come to tell by now that theirs is another, and they were here before.
+      if (deps.hasOurStore?.() === false || !(await lock.setMark(found.id))) return;
       const log = summary.batches + summary.left_out + summary.listed > 0 ? 'warn' : 'info';
       logger[log]({ ...summary, ms: clock.now() - began }, 'Redis had no mark and was rebuilt from the store');
     };

@@ -1,9 +1,9 @@
 import { AGREED, type Agreed, type RosterProcess } from './roster-entry.ts';
 
-/** Something that a process has otherwise than the one that has been there longest. */
+/** Something that a process has otherwise than the one that has been there longest, or than Redis says. */
 export interface Disagreement {
   readonly setting: Agreed;
-  readonly with: RosterProcess;
+  readonly with: RosterProcess | 'Redis';
 }
 
 const byAge = (a: RosterProcess, b: RosterProcess) => a.since - b.since || (a.id < b.id ? -1 : 1);
@@ -11,15 +11,20 @@ const byAge = (a: RosterProcess, b: RosterProcess) => a.since - b.since || (a.id
 /**
  * What `own` has otherwise than the oldest process that knows it. The oldest is always right: one that comes later,
  * or many, never take work away from those that are at it.
+ * @param store the store that the work in Redis belongs to, also where nobody is there who began it.
  */
-export function findDisagreements(own: RosterProcess, others: Iterable<RosterProcess>): readonly Disagreement[] {
+export function findDisagreements(
+  own: RosterProcess,
+  others: Iterable<RosterProcess>,
+  store?: string,
+): readonly Disagreement[] {
   const all = [own, ...others].sort(byAge);
-  return AGREED.flatMap((setting) => {
+  return AGREED.flatMap((setting): Disagreement[] => {
     const mine = own.entry.agreed[setting];
     const oldest = all.find(({ entry }) => entry.agreed[setting] !== undefined);
-    return mine === undefined || oldest === undefined || oldest.entry.agreed[setting] === mine
-      ? []
-      : [{ setting, with: oldest }];
+    if (mine === undefined || oldest === undefined) return [];
+    if (oldest.entry.agreed[setting] !== mine) return [{ setting, with: oldest }];
+    return setting === 'store' && store !== undefined && store !== mine ? [{ setting, with: 'Redis' }] : [];
   });
 }
 

@@ -15,9 +15,14 @@ const LEAVE_MS = 500;
 /** How often it is looked again, while this process waits until it knows its store, or agrees with the others. */
 const WAIT_MS = 1000;
 
-const beatScript = defineScript<Record<string, unknown>, { since: number; processes?: readonly RosterProcess[] }>(
-  new URL('beat.lua', import.meta.url),
-);
+interface BeatAnswer {
+  readonly since: number;
+  readonly processes?: readonly RosterProcess[];
+  readonly store?: string;
+  readonly was?: string;
+}
+
+const beatScript = defineScript<Record<string, unknown>, BeatAnswer>(new URL('beat.lua', import.meta.url));
 
 /** What is the matter, for people; {@link Disagreement} without who it is. */
 const MATTERS: Readonly<Record<Agreed, string>> = {
@@ -30,7 +35,7 @@ export type Roster = ReturnType<typeof createRoster>;
 
 /**
  * Who works on this Redis: every API and worker tells of itself every five seconds, and sees whether it has the same
- * store and secrets as the others.
+ * store and secrets as the others, and the store that the work in Redis belongs to.
  */
 export function createRoster({
   redis,
@@ -54,11 +59,19 @@ export function createRoster({
   /** Kept a while also when Redis knows them no more: it may have been emptied, and they come again. */
   const others = new Map<string, { readonly process: RosterProcess; readonly seenAt: number }>();
   const told = new Set<string>();
+  /** The store that the work in Redis belongs to. */
+  let storeOfRedis: string | undefined;
   let beating: Promise<void> | undefined;
 
   async function beat(): Promise<readonly RosterProcess[]> {
     const answer = await beatScript(redis, prefix, { id, entry: entry(), since, forget_ms: FORGET_MS });
     since = answer.since;
+    storeOfRedis = answer.store;
+    if (answer.was !== undefined)
+      logger.warn(
+        { was: answer.was, store: answer.store },
+        'Redis belonged to another store, of which nothing was open, and goes on with this one',
+      );
     const now = clock.now();
     const processes = answer.processes ?? [];
     for (const process of processes) if (process.id !== id) others.set(process.id, { process, seenAt: now });
@@ -69,7 +82,7 @@ export function createRoster({
 
   const own = (): RosterProcess => ({ id, since: since ?? Infinity, entry: entry() });
   const seen = () => [...others.values()].map(({ process }) => process);
-  const disagreements = () => findDisagreements(own(), seen());
+  const disagreements = () => findDisagreements(own(), seen(), storeOfRedis);
 
   /** Each matter once. */
   function tell(): void {
@@ -81,8 +94,14 @@ export function createRoster({
     const who = ({ id: process, entry: { host, pid, service } }: RosterProcess) => ({
       other: { process, service, host, pid },
     });
-    for (const each of disagreements())
-      once(`${each.setting} ${each.with.id}`, () => logger.error(who(each.with), describe(each)));
+    for (const each of disagreements()) {
+      const other = each.with;
+      if (other === 'Redis')
+        once(`Redis ${storeOfRedis}`, () =>
+          logger.error({ store: entry().agreed.store, store_of_redis: storeOfRedis }, describe(each)),
+        );
+      else once(`${each.setting} ${other.id}`, () => logger.error(who(other), describe(each)));
+    }
     for (const { setting, value, theirs, with: other } of findDifferences(own(), seen()))
       once(`${setting} ${theirs}`, () =>
         logger.warn({ setting, value, theirs, ...who(other) }, 'a setting differs from that of another worker'),
@@ -110,16 +129,26 @@ export function createRoster({
 
     /**
      * Resolves when this process has the same of these as the others, or the signal aborts. One that does not know its own
-     * yet, as while its store does not answer, waits if another knows: it may turn out to be a different one.
+     * yet, as while its store does not answer, waits if another or Redis knows: it may turn out to be a different one.
      */
     async agreedOn(settings: readonly Agreed[], signal: AbortSignal): Promise<void> {
       if (!signal.aborted) await orAborted(beat(), signal).catch(() => undefined);
       const agreed = (setting: Agreed) =>
         entry().agreed[setting] === undefined
-          ? !seen().some((other) => other.entry.agreed[setting] !== undefined)
+          ? !seen().some((other) => other.entry.agreed[setting] !== undefined) &&
+            (setting !== 'store' || storeOfRedis === undefined)
           : disagreements().every((each) => each.setting !== setting);
       while (!signal.aborted && !settings.every(agreed)) await clock.sleep(WAIT_MS, signal);
     },
+
+    /**
+     * Whether nobody who is there, nor Redis, knows of another store than the one of this id; undefined is one that has none
+     * yet. For what must be stored before more is known.
+     */
+    hasNoOtherStoreThan: (id: string | undefined): boolean =>
+      [storeOfRedis, ...seen().map((other) => other.entry.agreed.store)].every(
+        (known) => known === undefined || known === id,
+      ),
 
     /** Whether this process has what the others have, for its readiness. */
     check(): Check {
@@ -150,6 +179,9 @@ export function createRoster({
   };
 }
 
-function describe({ setting, with: { id, entry } }: Disagreement): string {
+function describe({ setting, with: other }: Disagreement): string {
+  if (other === 'Redis')
+    return 'Redis holds work of another store. Start with that store again, or with a copy of all of it; docs/operations.md says what to do when it is gone.';
+  const { id, entry } = other;
   return `${MATTERS[setting]} the ${entry.service} ${id}, which has been here longer. Give all processes the same, and start this one again.`;
 }
