@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { mkdir, readdir, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { createBatchFiles } from '@renderyard/shared/batch/batch-files';
@@ -166,6 +166,33 @@ describe('a batch all of whose rows have ended', () => {
     await shop.flusher().tick();
     await expectEnded(shop, stored, [1, 2]);
     expect((await shop.manifest(stored.record.id))?.checksums).toMatchObject({ images: 0, bytes: 0 });
+  });
+
+  test('waits for a place to gather its checksums, and says what is the matter', async () => {
+    await using shop = await openWorkshop();
+    const stored = await shop.batch({ rows: 1 });
+    await writeFile(shop.dataFolder, 'in the way');
+    await shop.endRows(stored);
+    const flusher = shop.flusher();
+    for (let tries = 0; tries < 2; tries++) {
+      await flusher.tick();
+      await shop.loseLease(stored.record.id);
+    }
+    expect((await shop.states.get(stored.record.id))?.status).toBe('finishing');
+    expect(shop.logs.filter(({ level }) => level === 50)).toEqual([
+      expect.objectContaining({
+        batch: stored.record.id,
+        msg: expect.stringContaining('cannot be stored'),
+        err: expect.objectContaining({
+          message: expect.stringMatching(
+            /^The checksums of \w+ cannot be gathered in DATA_DIR \(.+\): EEXIST: .+Make room/,
+          ),
+        }),
+      }),
+    ]);
+    await rm(shop.dataFolder);
+    await flusher.tick();
+    await expectEnded(shop, stored);
   });
 
   test('that was canceled ends with what it has', async () => {

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { readdir, rm } from 'node:fs/promises';
+import { readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Job } from '@renderyard/shared/job/job';
 import { createLogger } from '@renderyard/shared/logger';
@@ -31,13 +31,22 @@ async function share() {
   const kept = join(folder, 'rescue');
   const [one, other] = [createRescue({ folder: kept, logger }), createRescue({ folder: kept, logger })];
   const body = randomBytes(1000);
-  const image = { body, bytes: 1000, sha256: 'ab', contentType: 'image/png', extension: 'png', width: 1, height: 1 };
-  await one.keep(JOB, 'call_1', { ...image, discard: async () => {} }, FACTS);
+  const image = {
+    body,
+    bytes: 1000,
+    sha256: 'ab',
+    contentType: 'image/png',
+    extension: 'png',
+    width: 1,
+    height: 1,
+    discard: async () => {},
+  };
+  await one.keep(JOB, 'call_1', image, FACTS);
   const stored = async () => {
     const object = await store.get('jobs/job_1.png');
     return object && Buffer.concat((await object.body.toArray()) as Buffer[]);
   };
-  return { store, one, other, kept, body, stored };
+  return { store, one, other, kept, body, image, stored };
 }
 
 const beforePut = (store: Store, first: () => Promise<unknown>): Store => ({
@@ -79,4 +88,12 @@ test('a store that fails leaves the image where it is, and tells', async () => {
   const away = beforePut(store, () => Promise.reject(new Error('away')));
   await expect(one.storeKept(away)).rejects.toThrow('away');
   expect((await readdir(kept)).sort()).toEqual(['call_1', 'call_1.json']);
+});
+
+test('an image that cannot be kept either is told with its place and what is to be done', async () => {
+  const { one, kept, image } = await share();
+  await rm(kept, { recursive: true });
+  await writeFile(kept, '');
+  const told = `A paid image could not be stored, and cannot be kept in DATA_DIR (${join(kept, 'call_2')}) either: EEXIST`;
+  await expect(one.keep(JOB, 'call_2', image, FACTS)).rejects.toThrow(told);
 });

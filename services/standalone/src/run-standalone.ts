@@ -1,10 +1,11 @@
 import { join, resolve } from 'node:path';
 import { systemClock } from '@renderyard/shared/clock';
+import { explainDataDir } from '@renderyard/shared/data-dir';
 import { createLifecycle } from '@renderyard/shared/lifecycle';
 import { createLogger } from '@renderyard/shared/logger';
 import { type Environment, SettingsError } from '@renderyard/shared/settings';
 import { readAllSettings } from './all-settings.ts';
-import { explainDataDir, prepareDataDir } from './data-dir.ts';
+import { prepareDataDir } from './data-dir.ts';
 import { greet } from './greeting.ts';
 import { createLogRelay, type LogRelay } from './log-relay.ts';
 import { createStandalone, type ServiceFiles } from './standalone.ts';

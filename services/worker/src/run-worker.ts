@@ -7,6 +7,7 @@ import { createMetrics } from '@renderyard/shared/metrics/metrics';
 import { type Environment, SettingsError } from '@renderyard/shared/settings';
 import { startStoppable } from '@renderyard/shared/start-stoppable';
 import { startTracing } from '@renderyard/shared/tracing/start-tracing';
+import { checkDataFolder } from './check-data-folder.ts';
 import { createUpstreamKey } from './segmind/upstream-key.ts';
 import { startWorker } from './start-worker.ts';
 
@@ -45,6 +46,7 @@ async function start(env: Environment, handOver: () => void): Promise<void> {
     logger,
   });
   const dataFolder = join(config.DATA_DIR, 'worker');
+  await checkDataFolder(dataFolder, logger);
   const metrics = createMetrics({ service: 'worker', ofProcess: true });
   const tracing = await startTracing({ service: 'worker', env, logger });
   const starting = startStoppable({

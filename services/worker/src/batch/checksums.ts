@@ -17,7 +17,15 @@ export interface ChecksumFile extends AsyncDisposable {
 
 /** Writes lines as `sha256sum -c` reads them in the batch's folder. The file goes when it is disposed of. */
 export async function createChecksumFile(path: string, batch: string): Promise<ChecksumFile> {
-  await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+  /** The one line that an operator sees of it: the batch waits for a place to gather them. */
+  const explain = (error: Error) =>
+    new Error(
+      `The checksums of ${batch} cannot be gathered in DATA_DIR (${path}): ${error.message}. Make room, or let the worker's user write there.`,
+      { cause: error },
+    );
+  await mkdir(dirname(path), { recursive: true, mode: 0o700 }).catch((error: Error) => {
+    throw explain(error);
+  });
   const file = createWriteStream(path, { mode: 0o600 });
   // Errors are thrown by `add` and `end`; without a listener one in between would end the process.
   let failure: Error | undefined;
@@ -35,13 +43,16 @@ export async function createChecksumFile(path: string, batch: string): Promise<C
       bytes += lines.length;
       images += more.length;
       await new Promise<void>((resolve, reject) => {
-        file.write(lines, (error) => (error ? reject(error) : resolve()));
+        // A stream that has failed answers later writes with an error of its own.
+        file.write(lines, (error) => (error ? reject(explain(failure ?? error)) : resolve()));
       });
     },
     async end() {
-      if (failure !== undefined) throw failure;
+      if (failure !== undefined) throw explain(failure);
       file.end();
-      await finished(file);
+      await finished(file).catch((error: Error) => {
+        throw explain(error);
+      });
       return {
         body: bytes === 0 ? Buffer.alloc(0) : { path, bytes },
         about: { key: checksumsKey(batch), images, bytes, sha256: hash.digest('hex') },

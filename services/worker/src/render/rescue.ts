@@ -56,19 +56,30 @@ export function createRescue({ folder, logger }: { readonly folder: string; read
     logger.info({ key }, 'a paid image that an earlier process had kept on disk is stored');
   }
 
+  async function write(path: string, job: Job, call: string, image: ReceivedImage, facts: AnswerFacts): Promise<void> {
+    await mkdir(folder, { recursive: true, mode: 0o700 });
+    if (image.body instanceof Uint8Array) await writeFile(path, image.body, { flush: true });
+    else await copyFile(image.body.path, path);
+    const note: Note = {
+      key: `${job.imageKey}.${image.extension}`,
+      contentType: image.contentType,
+      metadata: imageMetadata(job, call, image, facts),
+    };
+    await writeFile(`${path}.tmp`, JSON.stringify(note), { flush: true });
+    await rename(`${path}.tmp`, `${path}.json`);
+  }
+
   return {
     async keep(job, call, image, facts) {
-      await mkdir(folder, { recursive: true, mode: 0o700 });
       const path = join(folder, call);
-      if (image.body instanceof Uint8Array) await writeFile(path, image.body, { flush: true });
-      else await copyFile(image.body.path, path);
-      const note: Note = {
-        key: `${job.imageKey}.${image.extension}`,
-        contentType: image.contentType,
-        metadata: imageMetadata(job, call, image, facts),
-      };
-      await writeFile(`${path}.tmp`, JSON.stringify(note), { flush: true });
-      await rename(`${path}.tmp`, `${path}.json`);
+      try {
+        await write(path, job, call, image, facts);
+      } catch (error) {
+        throw new Error(
+          `A paid image could not be stored, and cannot be kept in DATA_DIR (${path}) either: ${error instanceof Error ? error.message : String(error)}. Its call counts as uncertain. Make room, or let the worker's user write there.`,
+          { cause: error },
+        );
+      }
       logger.warn(
         { job: job.id, call, cost: facts.cost === undefined ? undefined : toCredits(facts.cost), path },
         'a paid image could not be stored and is kept on disk for the next start',
