@@ -5,7 +5,8 @@ import { startS3Proxy } from '../store/s3-proxy.ts';
 import { freshBucket } from '../support/bucket.ts';
 import { startRedisInstance } from '../support/redis-instance.ts';
 import { openHttpReceiver } from '../webhook/http-receiver.ts';
-import { AT_ONCE_MS, keepTable, note, terminate } from './sigterm-table.ts';
+import { terminate } from './sigterm-process.ts';
+import { AT_ONCE_MS, keepTable, note } from './sigterm-table.ts';
 import { callInFlight, goesOn, openSigtermYard } from './sigterm-yard.ts';
 
 const GRACE_MS = 1500;

@@ -1,21 +1,11 @@
 import { once } from 'node:events';
-import { rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { systemClock } from '@renderyard/shared/clock';
 import { describe, expect, inject, test } from 'vitest';
 import { makeTemporaryFolder } from '../support/temporary-folder.ts';
-import {
-  AT_ONCE_MS,
-  askReady,
-  keepTable,
-  note,
-  SAME_SIGNAL_MS,
-  START_END_MS,
-  startWithoutWaiting,
-  terminate,
-  untilTrue,
-  watchersUrl,
-} from './sigterm-table.ts';
+import { askReady, startWithoutWaiting, terminate, untilTrue, watchersUrl } from './sigterm-process.ts';
+import { stopWhileRedisIsAwaited } from './sigterm-start.ts';
+import { AT_ONCE_MS, keepTable, note, SAME_SIGNAL_MS, START_END_MS } from './sigterm-table.ts';
 import { callInFlight, goesOn, openSigtermYard, tellsThatItStops } from './sigterm-yard.ts';
 
 /** One that is outlasted, and one that never is. */
@@ -28,20 +18,7 @@ keepTable();
 describe.concurrent('a worker that is told to stop', { timeout: 120_000 }, () => {
   const service = 'worker';
 
-  test('while it waits for Redis ends at once', async () => {
-    const folder = await makeTemporaryFolder('sigterm');
-    const env = { REDIS_URL: 'redis://127.0.0.1:1', SEGMIND_API_KEY: 'SG_1', DATA_DIR: folder, METRICS_PORT: '0' };
-    await using worker = startWithoutWaiting(service, env);
-    const url = await watchersUrl(worker);
-    await worker.untilLog('Redis cannot be reached');
-    expect(await askReady(url)).toMatchObject({ status: 503, checks: [{ detail: 'The process is starting.' }] });
-    const end = await terminate(worker);
-    note(
-      { service, phase: 'Redis is awaited at the start', graceMs: 25_000, ...end, outcome: 'nothing begun' },
-      { most: START_END_MS },
-    );
-    await rm(folder, { recursive: true });
-  });
+  test('while it waits for Redis ends at once', () => stopWhileRedisIsAwaited(service, { SEGMIND_API_KEY: 'SG_1' }));
 
   test('while Redis is rebuilt from a store that hangs ends at once, and another can take over', async () => {
     const silent = createServer((socket) => void socket.on('error', () => undefined)).listen(0, '127.0.0.1');

@@ -1,7 +1,7 @@
 import { expect } from 'vitest';
 import { type Installation, type InstallationOptions, startInstallation } from '../support/installation.ts';
 import type { ServiceProcess } from '../support/processes.ts';
-import { askReady, STOPPING, watchersUrl } from './sigterm-table.ts';
+import { askReady, STOPPING, watchersUrl } from './sigterm-process.ts';
 
 /** An installation with one worker, which is to be told to stop. Use it with `await using`. */
 export async function openSigtermYard({
