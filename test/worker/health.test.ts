@@ -1,5 +1,7 @@
 import { rename } from 'node:fs/promises';
 import { join } from 'node:path';
+import { createLogger } from '@renderyard/shared/logger';
+import { connectRedis } from '@renderyard/shared/redis/connect';
 import { expect, test } from 'vitest';
 import { startRedisInstance } from '../support/redis-instance.ts';
 import { createRig, type Rig } from '../support/rig.ts';
@@ -49,4 +51,52 @@ test('a worker whose Redis does not answer says within two seconds that it is no
   expect([status, failing[0]?.name]).toEqual([503, 'redis']);
   redis.kill('SIGCONT');
   await rig.until('it is ready again', async () => (await askReady(rig)).status === 200);
+});
+
+/** A connection of an operator's, as the only user that is left alone. */
+function connectAdmin(url: string) {
+  return connectRedis(url, 'api', createLogger({ service: 'test', level: 'silent' }));
+}
+
+test('a worker whose credentials Redis refuses says so, tells of it once, and works again with them', async () => {
+  await using redis = await startRedisInstance();
+  const admin = connectAdmin(redis.url);
+  await admin.connect();
+  const allow = (...rules: readonly string[]) => admin.call('ACL', 'SETUSER', 'renderyard', ...rules);
+  await allow('on', '>sesame', '~*', '&*', '+@all');
+  const url = new URL(redis.url);
+  Object.assign(url, { username: 'renderyard', password: 'sesame' });
+  await using rig = await openRig(url.href);
+  const detail = async () => (await askReady(rig)).failing.find(({ name }) => name === 'redis')?.detail;
+  await rig.until('it is ready', async () => (await askReady(rig)).status === 200);
+
+  await allow('-set');
+  await rig.until('it says what it may not do', async () =>
+    ((await detail()) ?? '').endsWith(
+      'credentials of REDIS_URL: the user may not do what is needed with our keys (NOPERM).',
+    ),
+  );
+  await allow('+set', '<sesame', '>second');
+  await admin.call('CLIENT', 'KILL', 'USER', 'renderyard');
+  await rig.until('it says what is wrong', async () =>
+    ((await detail()) ?? '').endsWith(
+      'credentials of REDIS_URL: user or password are wrong, or the user is disabled (WRONGPASS).',
+    ),
+  );
+  const refused = (msg: string) =>
+    rig.logs.filter((line) => line.msg === msg && JSON.stringify(line.err).includes('WRONGPASS')).length;
+  await rig.until('its upkeep has failed', async () => refused('upkeep failed and is tried again') > 0);
+  // Long enough for each of its loops to fail several times.
+  await rig.until(
+    'all connections were tried again',
+    async () => Number(((await admin.call('ACL', 'LOG')) as readonly (readonly unknown[])[])[0]?.[1]) > 30,
+  );
+  const told = refused('upkeep failed and is tried again');
+
+  await allow('>sesame');
+  await rig.until('it is ready again', async () => (await askReady(rig)).status === 200);
+  admin.disconnect();
+  expect(told).toBe(1);
+  expect(refused('Redis refuses our credentials')).toBeGreaterThan(0);
+  expect(JSON.stringify(rig.logs)).not.toContain('sesame');
 });

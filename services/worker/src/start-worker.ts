@@ -39,6 +39,7 @@ import { createWebhookStore } from '@renderyard/shared/webhook/webhook-store';
 import { createFlusher } from './batch/flusher.ts';
 import { createKeeping } from './batch/keeping.ts';
 import { createProber } from './credits/prober.ts';
+import { createFailureLog } from './maintenance/failure-log.ts';
 import { createUpkeep } from './maintenance/upkeep.ts';
 import { createWorkerMetrics } from './metrics/worker-metrics.ts';
 import { createCallsInFlight } from './render/calls-in-flight.ts';
@@ -212,10 +213,7 @@ export async function startWorker(options: {
 
   foundInstallation({ redis: watching, prefix, generation, recovery, readiness });
 
-  const onError = async (error: unknown) => {
-    if (!(error instanceof GenerationLostError)) return logger.warn({ err: error }, 'upkeep failed and is tried again');
-    await recovery.ensure();
-  };
+  const { onError, onRound } = createFailureLog({ recovery, clock, logger });
 
   const workerMetrics = createWorkerMetrics(metrics, { tickets: () => tickets.active });
   const tickets = createTicketWorker({
@@ -282,6 +280,7 @@ export async function startWorker(options: {
     limits,
     retentionMs: config.RETENTION_HOURS * 3_600_000,
     onError,
+    onRound,
   });
   const webhooking = createWebhooking({
     config,

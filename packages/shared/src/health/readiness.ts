@@ -1,6 +1,6 @@
 import type { Clock } from '../clock.ts';
 import type { Recovery } from '../recovery/recovery.ts';
-import type { Redis } from '../redis/connect.ts';
+import { connectionError, type Redis } from '../redis/connect.ts';
 import { type Generation, generationKey } from '../redis/generation.ts';
 import type { Store } from '../store/store.ts';
 import { describeRefusal } from './redis-refusal.ts';
@@ -56,7 +56,8 @@ export function createReadiness({
     const ofRedis: Check = {
       name: 'redis',
       ok: failed === undefined,
-      detail: failed === undefined ? 'Redis can be read and written.' : describeRefusal(failed.error),
+      detail:
+        failed === undefined ? 'Redis can be read and written.' : describeRefusal(failed.error, connectionError(redis)),
     };
     if (mark.failed) return [ofRedis, { name: 'generation', ok: false, detail: 'It cannot be read without Redis.' }];
     const known = mark.value !== null && mark.value === generation.known;

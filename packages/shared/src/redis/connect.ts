@@ -1,6 +1,7 @@
 import { Redis as IoRedis } from 'ioredis';
 import type { Logger } from '../logger.ts';
 import { connectCluster } from './cluster.ts';
+import { isCredentialsRefusal } from './credentials-refusal.ts';
 import { gatherWrites } from './gather-writes.ts';
 import { parseRedisUrl, REDIS_URL_FORMS } from './redis-url.ts';
 import { connectBySentinels } from './sentinel.ts';
@@ -34,16 +35,26 @@ export function connectRedis(url: string, use: RedisUse, logger: Logger): Redis 
   const redis = open(url, use, logger);
   // A cluster's connections are made and unmade by ioredis itself.
   if (use === 'worker' && !redis.isCluster) gatherWrites(redis);
-  let down = false;
+  let told: string | undefined;
   redis.on('error', (error) => {
-    if (!down) logger.warn({ err: error, use }, 'Redis cannot be reached');
-    down = true;
+    lastErrors.set(redis, error);
+    const matter = isCredentialsRefusal(error) ? 'Redis refuses our credentials' : 'Redis cannot be reached';
+    if (told !== matter) logger.warn({ err: error, use }, matter);
+    told = matter;
   });
   redis.on('ready', () => {
-    if (down) logger.info({ use }, 'Redis can be reached again');
-    down = false;
+    lastErrors.delete(redis);
+    if (told !== undefined) logger.info({ use }, 'Redis can be reached again');
+    told = undefined;
   });
   return redis;
+}
+
+const lastErrors = new WeakMap<Redis, Error>();
+
+/** Why a connection could not be made when it was tried last; undefined for one that stands, or that ended without a word. */
+export function connectionError(redis: Redis): Error | undefined {
+  return lastErrors.get(redis);
 }
 
 function open(url: string, use: RedisUse, logger: Logger): Redis {

@@ -35,9 +35,7 @@ export function createKeeping(deps: KeepingDependencies) {
       try {
         await step();
       } catch (error) {
-        await deps
-          .onError(error)
-          .catch((again: unknown) => logger.warn({ err: again }, 'batches cannot be kept in the store yet'));
+        await deps.onError(error);
       }
       await clock.sleep(TICK_MS * (0.75 + Math.random() / 2), stopped.signal);
     }

@@ -31,6 +31,8 @@ export interface UpkeepDependencies {
   readonly retentionMs: number;
   /** Told when a round failed; the next is a second away. */
   readonly onError: (error: unknown) => Promise<void>;
+  /** Told when a round worked. */
+  readonly onRound: () => void;
 }
 
 const TICK_MS = 1000;
@@ -118,10 +120,9 @@ export function createUpkeep(deps: UpkeepDependencies) {
     while (!stopped.signal.aborted) {
       try {
         await tick();
+        deps.onRound();
       } catch (error) {
-        await deps
-          .onError(error)
-          .catch((again: unknown) => deps.logger.warn({ err: again }, 'upkeep cannot recover yet'));
+        await deps.onError(error);
       }
       await clock.sleep(TICK_MS * (0.75 + Math.random() / 2), stopped.signal);
     }
