@@ -1,6 +1,7 @@
 import { type Nanocredits, toCredits } from '@renderyard/shared/credits/amount';
 import { type FinalStatus, isFinal, JOB_STATUSES } from '@renderyard/shared/job/job';
-import type { Metrics } from '@renderyard/shared/metrics/metrics';
+import type { Labels, LabelValues } from '@renderyard/shared/metrics/labels';
+import type { Family, Metrics } from '@renderyard/shared/metrics/metrics';
 import { MODELS } from '@renderyard/shared/model/model';
 import { ATTEMPT_ERRORS, type AttemptRecord } from '@renderyard/shared/webhook/delivery';
 import type { Outcome } from '../segmind/outcome.ts';
@@ -49,16 +50,16 @@ export interface WorkerMetrics {
 
 /** @param tickets how many tickets the worker works on. */
 export function createWorkerMetrics(metrics: Metrics, { tickets }: { readonly tickets: () => number }): WorkerMetrics {
-  const callLabels = { model: new Set(MODELS.map(({ slug }) => slug)), outcome: new Set(Object.keys(OUTCOMES)) };
-  const calls = metrics.counter({
-    name: 'renderyard_calls_total',
-    help: 'Calls to Segmind that ended, by model and outcome; `image` is the only one that gave an image.',
-    labels: callLabels,
-  });
-  const callSeconds = metrics.histogram({
-    name: 'renderyard_call_duration_seconds',
-    help: 'How long a call took, to the last byte of its answer.',
-    labels: callLabels,
+  const calls = createTries(metrics, {
+    ended: {
+      name: 'renderyard_calls_total',
+      help: 'Calls to Segmind that ended, by model and outcome; `image` is the only one that gave an image.',
+    },
+    took: {
+      name: 'renderyard_call_duration_seconds',
+      help: 'How long a call took, to the last byte of its answer.',
+    },
+    labels: { model: new Set(MODELS.map(({ slug }) => slug)), outcome: new Set(Object.keys(OUTCOMES)) },
     buckets: CALL_SECONDS,
   });
   const cost = metrics.counter({
@@ -82,16 +83,13 @@ export function createWorkerMetrics(metrics: Metrics, { tickets }: { readonly ti
     help: 'Jobs, and rows of batches, that this worker ended.',
     labels: { status: new Set<FinalStatus>(JOB_STATUSES.filter(isFinal)) },
   });
-  const attemptLabels = { outcome: new Set(ATTEMPT_OUTCOMES) };
-  const attempts = metrics.counter({
-    name: 'renderyard_webhook_attempts_total',
-    help: 'Attempts to deliver a webhook, by outcome.',
-    labels: attemptLabels,
-  });
-  const attemptSeconds = metrics.histogram({
-    name: 'renderyard_webhook_attempt_duration_seconds',
-    help: 'How long an attempt to deliver a webhook took.',
-    labels: attemptLabels,
+  const attempts = createTries(metrics, {
+    ended: { name: 'renderyard_webhook_attempts_total', help: 'Attempts to deliver a webhook, by outcome.' },
+    took: {
+      name: 'renderyard_webhook_attempt_duration_seconds',
+      help: 'How long an attempt to deliver a webhook took.',
+    },
+    labels: { outcome: new Set(ATTEMPT_OUTCOMES) },
     buckets: ATTEMPT_SECONDS,
   });
   const delays = metrics.histogram({
@@ -108,10 +106,7 @@ export function createWorkerMetrics(metrics: Metrics, { tickets }: { readonly ti
   metrics.beforeReading(() => working.set({}, tickets()));
 
   return {
-    callEnded({ model, outcome, seconds }) {
-      calls.add({ model, outcome });
-      callSeconds.observe({ model, outcome }, seconds);
-    },
+    callEnded: ({ model, outcome, seconds }) => calls.ended({ model, outcome }, seconds),
     creditsSpent: (amount) => cost.add({}, toCredits(amount)),
     callUncertain: () => uncertain.add({}),
     jobBegan: ({ waitSeconds }) => waits.observe({}, waitSeconds),
@@ -120,9 +115,32 @@ export function createWorkerMetrics(metrics: Metrics, { tickets }: { readonly ti
         ended.add({ status });
     },
     attemptEnded({ outcome, seconds, delaySeconds }) {
-      attempts.add({ outcome });
-      attemptSeconds.observe({ outcome }, seconds);
+      attempts.ended({ outcome }, seconds);
       if (delaySeconds !== undefined) delays.observe({}, delaySeconds);
+    },
+  };
+}
+
+type Told = Pick<Family<never>, 'name' | 'help'>;
+
+/** What is tried and ends one way or another: how many did, and how long each took, by the same labels. */
+function createTries<L extends string>(
+  metrics: Metrics,
+  family: {
+    readonly ended: Told;
+    readonly took: Told;
+    readonly labels: LabelValues<L>;
+    /** Seconds. */
+    readonly buckets: readonly number[];
+  },
+) {
+  const { labels, buckets } = family;
+  const count = metrics.counter({ ...family.ended, labels });
+  const duration = metrics.histogram({ ...family.took, labels, buckets });
+  return {
+    ended(one: Labels<L>, seconds: number) {
+      count.add(one);
+      duration.observe(one, seconds);
     },
   };
 }
