@@ -55,8 +55,10 @@ export async function openApi({
   readonly streamLimits?: StreamLimits;
 } = {}) {
   const dataDir = await mkdtemp(join(tmpdir(), 'renderyard-api-'));
-  const name = `test-${randomBytes(6).toString('hex')}`;
-  const config = readConfig({ PORT: '0', DATA_DIR: dataDir, REDIS_PREFIX: name, FEED_WINDOW: '4', ...env });
+  const own = `test-${randomBytes(6).toString('hex')}`;
+  const config = readConfig({ PORT: '0', DATA_DIR: dataDir, REDIS_PREFIX: own, FEED_WINDOW: '4', ...env });
+  // Of another API, where this is one more of its installation.
+  const name = config.REDIS_PREFIX;
   const logs: Json[] = [];
   const logger = createLogger({
     service: 'api',
@@ -128,7 +130,7 @@ export async function openApi({
       for (const phase of api.phases()) await phase.stop();
       await queue.close();
       if (redis.status === 'ready') {
-        const keys = await redis.keys(`{${name}}*`);
+        const keys = await redis.keys(`{${own}}*`);
         if (keys.length > 0) await redis.del(keys);
       }
       redis.disconnect();

@@ -9,6 +9,9 @@ import type { Check } from '@renderyard/shared/health/readiness';
 import { newId } from '@renderyard/shared/ids';
 import type { JobStore } from '@renderyard/shared/job/job-store';
 import type { TicketQueue } from '@renderyard/shared/job/ticket-queue';
+import { createKeyRecords } from '@renderyard/shared/key/key-records';
+import { createKeyRing } from '@renderyard/shared/key/key-ring';
+import type { Scope } from '@renderyard/shared/key/scope';
 import type { Logger } from '@renderyard/shared/logger';
 import type { Metrics } from '@renderyard/shared/metrics/metrics';
 import type { Recovery } from '@renderyard/shared/recovery/recovery';
@@ -21,6 +24,7 @@ import { createEventComposer } from '@renderyard/shared/webhook/compose-event';
 import { createEndpointDecisions } from '@renderyard/shared/webhook/endpoint-decisions';
 import { createWebhookStore } from '@renderyard/shared/webhook/webhook-store';
 import { fastify, LogController } from 'fastify';
+import { createAccess } from './access/access.ts';
 import type { App } from './app-instance.ts';
 import { createBatchFinder } from './batches/batch-finder.ts';
 import { createImporter } from './batches/intake/importer.ts';
@@ -29,6 +33,7 @@ import { createReceiverLookup } from './deliveries/receiver-lookup.ts';
 import { createIdempotencyStore } from './idempotency/idempotency-store.ts';
 import { createFeeder } from './jobs/feeder.ts';
 import { createJobViewer } from './jobs/job-viewer.ts';
+import { createKeyDesk } from './keys/key-desk.ts';
 import { createEventStreams, type StreamLimits } from './live/event-streams.ts';
 import { createLiveStream } from './live/live-stream.ts';
 import type { ApiMetrics } from './metrics/api-metrics.ts';
@@ -43,7 +48,7 @@ import { refuseOtherStore } from './plugins/refuse-other-store.ts';
 import { refuseWhileRebuilding } from './plugins/refuse-while-rebuilding.ts';
 import { addRequestRecord } from './plugins/request-record.ts';
 import { boundRequestTime } from './plugins/request-time.ts';
-import { requireKey } from './plugins/require-key.ts';
+import { requireKey, requireScope } from './plugins/require-key.ts';
 import { createBeginReading, readSameRedis } from './plugins/same-redis.ts';
 import { addSecurityHeaders } from './plugins/security-headers.ts';
 import { endStuckConnections } from './plugins/stuck-connections.ts';
@@ -64,9 +69,11 @@ import { jobActionRoutes } from './routes/job-actions.ts';
 import { jobDeletionRoute } from './routes/job-deletion.ts';
 import { jobImageRoute } from './routes/job-image.ts';
 import { jobsRoutes } from './routes/jobs.ts';
+import { keysRoutes } from './routes/keys.ts';
 import { metricsRoute } from './routes/metrics.ts';
 import { modelsRoutes } from './routes/models.ts';
 import { openapiRoute } from './routes/openapi.ts';
+import { spendRoute } from './routes/spend.ts';
 import { storeObjects } from './routes/store-objects.ts';
 import { webhookSecretRoutes } from './routes/webhook-secrets.ts';
 import { webhookTestRoute } from './routes/webhook-test.ts';
@@ -121,7 +128,6 @@ export interface AppDeps {
 export function createApp(deps: AppDeps): App {
   const { config, redis, jobs, ledger, queue, store, generation, recovery, clock, logger } = deps;
   const prefix = keyPrefix(config.REDIS_PREFIX);
-  const keys = config.RENDERYARD_API_KEYS;
 
   const app: App = fastify({
     // Our own lines tell of requests and of the start.
@@ -157,7 +163,7 @@ export function createApp(deps: AppDeps): App {
   boundRequestTime(app, { requestMs });
   requireOneHost(app);
   addJsonBody(app);
-  if (keys.length === 0) allowLoopbackOnly(app);
+  if (config.RENDERYARD_API_KEYS.length === 0) allowLoopbackOnly(app);
 
   const connect = () => connectRedis(deps.redisUrl, 'blocking', logger);
   const live = createLiveStream({ connect, prefix, clock, logger });
@@ -179,6 +185,9 @@ export function createApp(deps: AppDeps): App {
     requireSecret: () => requireDefaultSecret(config),
   };
   const batches = { store, files, states, finder, viewer: batchViewer, feedQueue, turns, clock, logger };
+  const ring = createKeyRing({ redis, prefix, generation });
+  const access = createAccess({ configured: config.RENDERYARD_API_KEYS, ring, recovery, beginReading });
+  const keyDesk = createKeyDesk({ records: createKeyRecords({ store, logger }), ring, clock, logger });
   const decisions = createCreditDecisions({ store });
   const webhookStore = createWebhookStore({ redis, prefix, generation });
   const receivers = createReceiverLookup({ redis, prefix });
@@ -204,35 +213,50 @@ export function createApp(deps: AppDeps): App {
   healthRoutes(app, { readiness: deps.readiness });
   app.register(storeObjects, { store, signingKey: deps.signingKey, clock });
   app.register((scope: App, _options, done) => {
-    requireKey(scope, { keys });
+    requireKey(scope, { access });
+    requireScope(scope, { read: 'admin', write: 'admin' });
     metricsRoute(scope, { metrics: deps.metrics });
     done();
   });
   app.register(
     (v1: App, _options, done) => {
-      requireKey(v1, { keys });
+      requireKey(v1, { access });
       refuseWhileRebuilding(v1, { recovery });
       refuseOtherStore(v1, { roster: deps.roster });
       readSameRedis(v1, { beginReading });
       addIdempotency(v1, { store: createIdempotencyStore({ redis, prefix, secretKey: deps.signingKey }), logger });
-      jobsRoutes(v1, { jobs, findRowJob, viewer, feedQueue, live, mostWaiting, clock, webhooks });
-      jobActionRoutes(v1, { jobs, findRowJob, queue, viewer, feedQueue, mostWaiting, logger });
-      jobImageRoute(v1, { jobs, findRowJob, store });
-      jobDeletionRoute(v1, { jobs, findRowJob, store });
-      batchUploadRoute(v1, { ...batches, importer, webhooks, idleMs: requestMs });
-      batchesRoutes(v1, { ...batches, webhooks });
-      batchActionRoutes(v1, batches);
-      batchChangesRoute(v1, batches);
-      batchRowsRoute(v1, { finder, states, files, jobs, viewer });
-      batchResultsRoutes(v1, { finder, states, files, store, config, clock });
-      eventsRoutes(v1, eventStreams);
-      creditsRoutes(v1, { ...batches, ledger, jobs, queue, config, decisions });
-      creditHistoryRoutes(v1, { ledger, decisions, config, clock });
-      deliveriesRoutes(v1, { store: webhookStore, receivers, publicUrl: config.PUBLIC_URL, clock });
-      webhooksRoutes(v1, endpoints);
-      webhookSecretRoutes(v1, endpoints);
-      webhookTestRoute(v1, endpoints);
-      modelsRoutes(v1);
+      const within = (read: Scope, write: Scope, routes: (scope: App) => void) =>
+        v1.register((scope: App, _scopeOptions, ready) => {
+          requireScope(scope, { read, write });
+          routes(scope);
+          ready();
+        });
+      within('read', 'submit', (scope) => {
+        jobsRoutes(scope, { jobs, findRowJob, viewer, feedQueue, live, mostWaiting, clock, webhooks });
+        jobActionRoutes(scope, { jobs, findRowJob, queue, viewer, feedQueue, mostWaiting, logger });
+        jobImageRoute(scope, { jobs, findRowJob, store });
+        jobDeletionRoute(scope, { jobs, findRowJob, store });
+        batchUploadRoute(scope, { ...batches, importer, webhooks, idleMs: requestMs });
+        batchesRoutes(scope, { ...batches, webhooks });
+        batchActionRoutes(scope, batches);
+        batchChangesRoute(scope, batches);
+        batchRowsRoute(scope, { finder, states, files, jobs, viewer });
+        batchResultsRoutes(scope, { finder, states, files, store, config, clock });
+        eventsRoutes(scope, eventStreams);
+        modelsRoutes(scope);
+      });
+      within('read', 'credits', (scope) => {
+        creditsRoutes(scope, { ...batches, ledger, jobs, queue, config, decisions, access });
+        spendRoute(scope, { ledger, clock, access });
+      });
+      within('credits', 'credits', (scope) => creditHistoryRoutes(scope, { ledger, decisions }));
+      within('webhooks', 'webhooks', (scope) => {
+        deliveriesRoutes(scope, { store: webhookStore, receivers, publicUrl: config.PUBLIC_URL, clock });
+        webhooksRoutes(scope, endpoints);
+        webhookSecretRoutes(scope, endpoints);
+        webhookTestRoute(scope, endpoints);
+      });
+      within('admin', 'admin', (scope) => keysRoutes(scope, { desk: keyDesk, ring, clock }));
       done();
     },
     { prefix: '/v1' },

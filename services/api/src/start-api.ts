@@ -8,6 +8,9 @@ import { type Check, createReadiness, STARTING } from '@renderyard/shared/health
 import { newId } from '@renderyard/shared/ids';
 import { createJobStore } from '@renderyard/shared/job/job-store';
 import { createTicketQueue } from '@renderyard/shared/job/ticket-queue';
+import { createKeyRecords } from '@renderyard/shared/key/key-records';
+import { createKeyRing } from '@renderyard/shared/key/key-ring';
+import { reapplyKeys } from '@renderyard/shared/key/reapply-keys';
 import type { StopPhase } from '@renderyard/shared/lifecycle';
 import type { Logger } from '@renderyard/shared/logger';
 import { addInstallationMetrics, type InstallationSource } from '@renderyard/shared/metrics/installation-metrics';
@@ -206,6 +209,13 @@ async function listenWith({
     : reapplyDecision({ decisions: createCreditDecisions({ store }), ledger, logger }).catch((error: unknown) =>
         logger.warn({ err: error }, 'the last decision about credits could not be put into force'),
       );
+  const keysReapplied = recovery.rebuilding
+    ? undefined
+    : reapplyKeys({
+        records: createKeyRecords({ store, logger }),
+        ring: createKeyRing({ redis, prefix, generation }),
+        logger,
+      });
   const endpointsReapplied = recovery.rebuilding
     ? undefined
     : reapplyEndpoints({
@@ -281,7 +291,14 @@ async function listenWith({
         name: 'close the queue, the store and Redis',
         deadlineMs: CLOSE_MS,
         stop: async () => {
-          await Promise.all([queue.close(), recovery.stop(), roster.stop(), reapplied, endpointsReapplied]);
+          await Promise.all([
+            queue.close(),
+            recovery.stop(),
+            roster.stop(),
+            reapplied,
+            keysReapplied,
+            endpointsReapplied,
+          ]);
           await store.close();
           redis.disconnect();
         },

@@ -6,6 +6,8 @@ import { restoreBooks } from '../credits/book-notes.ts';
 import { createCreditDecisions } from '../credits/credit-decisions.ts';
 import { createLedger } from '../credits/ledger.ts';
 import { uncertainKey } from '../credits/uncertain-note.ts';
+import { createKeyRecords } from '../key/key-records.ts';
+import { createKeyRing } from '../key/key-ring.ts';
 import type { Logger } from '../logger.ts';
 import type { Redis } from '../redis/connect.ts';
 import type { Store } from '../store/store.ts';
@@ -74,6 +76,8 @@ export async function rebuild(
   );
   const uncertainRows = uncertainRowsOf(notes);
   const generation = { current: lock.token };
+  // Before everything else: where none is known, requests are served without one.
+  await createKeyRing({ ...deps, generation }).put(await createKeyRecords(deps).list());
   const webhooks = createWebhookStore({ ...deps, generation });
   // Before the batches, so that nothing is told to nobody.
   const listening: { receiver: string; account: string; from?: number }[] = [];

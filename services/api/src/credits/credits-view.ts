@@ -21,10 +21,16 @@ const time = (ms: number) => new Date(ms).toISOString();
 const timeOrNull = (ms: number | undefined) => (ms === undefined ? null : time(ms));
 const creditsOrNull = (amount: Nanocredits | undefined) => (amount === undefined ? null : toCredits(amount));
 
-/** @param showJob whether the caller may know of a job. */
+/** What the caller may know of. */
+export interface Shown {
+  readonly showJob: (job: string) => boolean;
+  /** Of an account's spending, budgets and holds. */
+  readonly showKey: (account: string) => boolean;
+}
+
 export function viewCredits(
   { state, limits, entries, keys, now }: ShownBooks,
-  showJob: (job: string) => boolean,
+  { showJob, showKey }: Shown,
 ): CreditsView {
   const { floor, low, resume } = limits;
   const available =
@@ -46,8 +52,8 @@ export function viewCredits(
     runway_seconds: runwaySeconds(available, spending.lastHour) ?? null,
     in_flight: state.inFlight,
     costs: [...state.estimates].flatMap(([costClass, cost]) => viewCost(costClass, toCredits(cost))),
-    keys: viewKeys(state, keys),
-    holds: state.holds.map(viewHold),
+    keys: viewKeys(state, keys).filter(({ name }) => showKey(name)),
+    holds: state.holds.map(viewHold).filter(({ key }) => key === null || showKey(key)),
     uncertain: viewUncertain(state, showJob),
     reconciliation: viewReconciliation(state.reconciliation),
   };

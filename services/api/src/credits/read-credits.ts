@@ -5,7 +5,8 @@ import type { Clock } from '@renderyard/shared/clock';
 import type { Config } from '@renderyard/shared/config';
 import type { Ledger } from '@renderyard/shared/credits/ledger';
 import type { JobStore } from '@renderyard/shared/job/job-store';
-import { accountNames } from '../plugins/require-key.ts';
+import type { Access, Caller } from '../access/access.ts';
+import { createSight } from '../access/sight.ts';
 import type { CreditsView } from './credits-schema.ts';
 import { viewCredits } from './credits-view.ts';
 import { limitsInForce } from './limits-in-force.ts';
@@ -18,25 +19,29 @@ export interface OwnerDeps {
   readonly files: Pick<BatchFiles, 'readRecord'>;
 }
 
-/** Whether the caller may know of everything that is made here: there is one account. */
-export function isAlone(config: Pick<Config, 'RENDERYARD_API_KEYS'>): boolean {
-  return config.RENDERYARD_API_KEYS.length <= 1;
+export interface CreditsReading extends OwnerDeps {
+  readonly ledger: Ledger;
+  readonly config: Config;
+  readonly clock: Clock;
+  readonly access: Pick<Access, 'accounts'>;
 }
 
-/** The books, with the ids of only those jobs that the account made. Where there is one account it may know of all. */
-export async function readCredits(
-  deps: OwnerDeps & { readonly ledger: Ledger; readonly config: Config; readonly clock: Clock },
-  account: string,
-): Promise<CreditsView> {
-  const { ledger, config, clock } = deps;
+/**
+ * The books, with the ids of only those jobs that the caller's account made, and without what others spend where that is not
+ * the caller's to know. Where there is one account it may know of all.
+ */
+export async function readCredits(deps: CreditsReading, caller: Caller): Promise<CreditsView> {
+  const { ledger, config, clock, access } = deps;
+  const { account } = caller;
   const now = clock.now();
-  const [state, entries] = await Promise.all([
+  const [accounts, sight, state, entries] = await Promise.all([
+    access.accounts(),
+    createSight(access, caller),
     ledger.snapshot(now),
     ledger.books({ fromHour: firstHour(now), toHour: Math.floor(now / HOUR_MS) + 1 }),
   ]);
   const own = new Set<string>();
-  const alone = isAlone(config);
-  if (!alone) {
+  if (!sight.alone) {
     const ownerOf = createOwnerFinder(deps);
     const accounts = new Map(latestCalls(state).map((call) => [call.job, call.account]));
     const ids = [...accounts.keys()];
@@ -44,8 +49,10 @@ export async function readCredits(
     for (const [index, id] of ids.entries()) if (owners[index] === account) own.add(id);
   }
   const limits = limitsInForce(state, config);
-  const keys = accountNames(config.RENDERYARD_API_KEYS);
-  return viewCredits({ state, limits, entries, keys, now }, (job) => alone || own.has(job));
+  return viewCredits(
+    { state, limits, entries, keys: accounts, now },
+    { showJob: (job) => sight.alone || own.has(job), showKey: sight.seesSpending },
+  );
 }
 
 /** Tells whose a job is; undefined where that cannot be found out. That of a row is its batch's: it outlives the row. */

@@ -55,6 +55,11 @@ export const API_ERRORS = {
     title: 'Origin not allowed',
     text: 'Without API keys no page of another origin may ask. Set RENDERYARD_API_KEYS to serve other pages.',
   },
+  insufficient_scope: {
+    status: 403,
+    title: 'Insufficient scope',
+    text: 'The API key may not do this. Ask for one with the scope that is needed.',
+  },
   bad_signature: { status: 403, title: 'Bad signature', text: 'This link was not made here, or it was changed.' },
   link_expired: { status: 403, title: 'Link expired', text: 'This link has expired. Ask for a new one.' },
   not_found: { status: 404, title: 'Not found', text: 'There is nothing here.' },
@@ -189,6 +194,11 @@ export const API_ERRORS = {
     text: 'No row can be rendered. Nothing was made; `errors` says what is wrong.',
   },
   headers_too_large: { status: 431, title: 'Headers too large', text: 'The headers are larger than 16 KiB.' },
+  rate_limited: {
+    status: 429,
+    title: 'Rate limited',
+    text: 'This key has sent as many requests as it may. Ask again after `Retry-After`.',
+  },
   too_many_streams: {
     status: 429,
     title: 'Too many streams',

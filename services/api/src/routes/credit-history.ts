@@ -1,14 +1,9 @@
-import type { Clock } from '@renderyard/shared/clock';
-import type { Config } from '@renderyard/shared/config';
 import type { CreditDecisions } from '@renderyard/shared/credits/credit-decisions';
 import type { Ledger } from '@renderyard/shared/credits/ledger';
 import { Type } from 'typebox';
 import type { App } from '../app-instance.ts';
 import { NumberedQuery } from '../audit-schema.ts';
 import { CreditChangeSchema, CreditEventSchema, viewChange, viewEvent } from '../credits/event-view.ts';
-import { isAlone } from '../credits/read-credits.ts';
-import { readSpendRange, SpendQuery } from '../credits/spend-range.ts';
-import { reportSpend, SpendSchema } from '../credits/spend-report.ts';
 import { answers, listOf } from './responses.ts';
 
 const EventsQuery = Type.Object(
@@ -25,22 +20,11 @@ const EventsQuery = Type.Object(
 );
 
 /**
- * `GET /v1/credits/changes` and `/events`: what people decided and what became of the credits, the newest first; and
- * `GET /v1/credits/spend`: what was spent when, by whom and for what.
+ * `GET /v1/credits/changes` and `/events`: what people decided and what became of the credits, the newest first.
  */
 export function creditHistoryRoutes(
   app: App,
-  {
-    ledger,
-    decisions,
-    config,
-    clock,
-  }: {
-    readonly ledger: Ledger;
-    readonly decisions: CreditDecisions;
-    readonly config: Config;
-    readonly clock: Clock;
-  },
+  { ledger, decisions }: { readonly ledger: Ledger; readonly decisions: CreditDecisions },
 ): void {
   app.get(
     '/credits/changes',
@@ -71,23 +55,6 @@ export function creditHistoryRoutes(
       const { limit, after } = request.query;
       const found = await ledger.events({ limit: limit + 1, ...(after === undefined ? {} : { before: after }) });
       return pageOf(found.map(viewEvent), limit, ({ id }) => id);
-    },
-  );
-
-  app.get(
-    '/credits/spend',
-    {
-      schema: {
-        summary: 'Read what was spent',
-        querystring: SpendQuery,
-        response: answers({ 200: SpendSchema }),
-      },
-    },
-    async (request) => {
-      const hours = readSpendRange(request.query, clock.now());
-      const entries = await ledger.books({ fromHour: hours[0], toHour: hours[1] });
-      const mayShow = (account: string) => isAlone(config) || account === request.account;
-      return reportSpend(entries, { by: request.query.by, hours, mayShow });
     },
   );
 }

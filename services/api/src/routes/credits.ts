@@ -5,9 +5,8 @@ import { CreditsPatchSchema, readCreditsPatch } from '../credits/credits-patch.t
 import { CreditsSchema } from '../credits/credits-schema.ts';
 import { decideCredits } from '../credits/decide-credits.ts';
 import { holdWork } from '../credits/hold-work.ts';
-import { type OwnerDeps, readCredits } from '../credits/read-credits.ts';
+import { type CreditsReading, readCredits } from '../credits/read-credits.ts';
 import { type ResumeDeps, resumeWork } from '../credits/resume-work.ts';
-import { accountNames } from '../plugins/require-key.ts';
 import { answers } from './responses.ts';
 
 const HoldBody = Type.Object(
@@ -42,12 +41,12 @@ const ResumeSchema = Type.Object({
 /**
  * `GET` and `PATCH /v1/credits`, and an operator's hold: no call is made while it stands, whatever else happens.
  */
-export function creditsRoutes(app: App, deps: ResumeDeps & OwnerDeps): void {
-  const { ledger, config, clock } = deps;
+export function creditsRoutes(app: App, deps: ResumeDeps & CreditsReading): void {
+  const { ledger, access, clock } = deps;
   app.get(
     '/credits',
     { schema: { summary: 'Read the books', response: answers({ 200: CreditsSchema }) } },
-    async (request) => readCredits(deps, request.account),
+    async (request) => readCredits(deps, request.caller),
   );
 
   app.route({
@@ -64,9 +63,9 @@ export function creditsRoutes(app: App, deps: ResumeDeps & OwnerDeps): void {
       const { keys } = await ledger.snapshot(clock.now());
       // The budget of a key that is configured no more can still be taken away.
       const budgeted = [...keys].filter(([, { budget }]) => Object.keys(budget).length > 0).map(([name]) => name);
-      const known = new Set([...accountNames(config.RENDERYARD_API_KEYS), ...budgeted]);
+      const known = new Set([...(await access.accounts()), ...budgeted]);
       await decideCredits(deps, request.account, set(readCreditsPatch(request.body, [...known])));
-      return readCredits(deps, request.account);
+      return readCredits(deps, request.caller);
     },
   });
 
@@ -76,7 +75,7 @@ export function creditsRoutes(app: App, deps: ResumeDeps & OwnerDeps): void {
     async (request) => {
       const detail = request.body.detail ?? 'An operator holds all work. It goes on when they resume it.';
       await holdWork(deps, request.account, detail);
-      return readCredits(deps, request.account);
+      return readCredits(deps, request.caller);
     },
   );
 
@@ -85,7 +84,7 @@ export function creditsRoutes(app: App, deps: ResumeDeps & OwnerDeps): void {
     { schema: { summary: "End the operator's hold", body: ResumeBody, response: answers({ 200: ResumeSchema }) } },
     async (request) => {
       const { jobs, batches } = await resumeWork(deps, request.account, request.body.backlog);
-      return { ...(await readCredits(deps, request.account)), dropped: jobs, dropped_batches: batches };
+      return { ...(await readCredits(deps, request.caller)), dropped: jobs, dropped_batches: batches };
     },
   );
 }
