@@ -22,6 +22,10 @@ const WRITTEN_SECONDS = 10;
 
 /** A process that has not come so far that more could be looked at. */
 export const STARTING: Check = { name: 'process', ok: false, detail: 'The process is starting.' };
+const STARTING_WITHOUT = {
+  redis: { ...STARTING, detail: 'The process is starting, and Redis has not answered yet.' },
+  store: { ...STARTING, detail: 'The process is starting, and the object store has not answered yet.' },
+};
 const STOPPING: Check = { name: 'process', ok: false, detail: 'The process is stopping.' };
 
 /** Whether a process can do its work now, and if not, why. It never rejects. */
@@ -94,12 +98,14 @@ export function createReadiness({
 
   return async () => {
     if (isStopping()) return [STOPPING];
+    const { waitsFor } = recovery;
     const [ofRedis, ofStore, ...others] = await Promise.all([
       checkRedis(),
       checkStoreSometimes(),
       ...checks.map((check) => check()),
     ]);
-    return [...ofRedis, ofStore, ...others];
+    const started = waitsFor === 'redis' || waitsFor === 'store' ? [STARTING_WITHOUT[waitsFor]] : [];
+    return [...started, ...ofRedis, ofStore, ...others];
   };
 }
 

@@ -62,6 +62,8 @@ export interface Recovery {
   ready(signal: AbortSignal): Promise<void>;
   /** Whether this process waits for a mark, or for one of its version, as far as it has noticed. */
   readonly rebuilding: boolean;
+  /** What that is: an answer of Redis or of the store to the first look of this process, or a Redis that is made anew. */
+  readonly waitsFor: 'redis' | 'store' | 'rebuild' | undefined;
   /** The id of the store, as renderyard.json has it; undefined until it could be read. */
   readonly storeId: string | undefined;
   /** Looks for the mark about once a second from now on, and rebuilds as `ensure` does. */
@@ -83,6 +85,7 @@ export function createRecovery(deps: RecoveryDependencies): Recovery {
   let running: Promise<void> | undefined;
   let watching: Promise<void> | undefined;
   let rebuilding = generation.known === undefined;
+  let foundNoMark = false;
   let toldOfFailure = false;
   let refused: NewerStateError | undefined;
 
@@ -101,6 +104,7 @@ export function createRecovery(deps: RecoveryDependencies): Recovery {
       stopped.signal.throwIfAborted();
       const knownBefore = generation.known !== undefined;
       const found = await generation.find();
+      foundNoMark = found === 'missing' || found === 'older';
       if (found === 'older') {
         rebuilding = true;
         if (!(await upgrade.run(stopped.signal))) await clock.sleep(UPGRADED_ELSEWHERE_MS, stopped.signal);
@@ -193,6 +197,10 @@ export function createRecovery(deps: RecoveryDependencies): Recovery {
     },
     get rebuilding() {
       return rebuilding;
+    },
+    get waitsFor() {
+      if (!rebuilding || foundNoMark) return rebuilding ? 'rebuild' : undefined;
+      return generation.known === undefined ? 'redis' : 'store';
     },
     watch() {
       watching ??= (async () => {

@@ -9,6 +9,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { App } from '../app-instance.ts';
 import { PROBLEM_TYPE, problemDocument, problemHeaders } from '../errors/problem-document.ts';
 import { ProblemError } from '../errors/problem-error.ts';
+import { asStarting } from '../errors/starting-problem.ts';
 import { toProblem } from '../errors/to-problem.ts';
 import { securityHeaders } from './security-headers.ts';
 
@@ -21,7 +22,8 @@ export function addProblemReplies(
   { generation, recovery }: { readonly generation: Generation; readonly recovery: Recovery },
 ): void {
   app.setErrorHandler(async (thrown, request, reply) => {
-    const error = (await isLost(thrown)) ? new GenerationLostError('Redis was emptied or replaced') : thrown;
+    const lost = (await isLost(thrown)) ? new GenerationLostError('Redis was emptied or replaced') : thrown;
+    const error = asStarting(lost, recovery);
     // An emptied Redis has no mark: it is rebuilt, and requests are served again after that. The watch tells of failures.
     if (toProblem(error).code === 'redis_replaced') {
       recovery.ensure().catch(() => undefined);
