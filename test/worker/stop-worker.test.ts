@@ -20,7 +20,7 @@ test('a worker that stops says that it is gone after the last thing that it writ
     webhooking: { quiet: does('webhooks'), close: does('webhooks') } as unknown as Deps['webhooking'],
     calls: { stop: () => undefined } as unknown as Deps['calls'],
     redis: redis as RedisConnection,
-    operations: undefined,
+    watchers: { phase: { name: 'watchers', deadlineMs: 500, stop: () => undefined } },
     loops: [{ stop: does('upkeep') }, { stop: does('keeping') }],
     roster: { stop: does('roster') },
     close: does('store'),

@@ -1,5 +1,5 @@
 import type { StopPhase } from '@renderyard/shared/lifecycle';
-import type { OperationsServer } from '@renderyard/shared/operations/operations-server';
+import type { Watchers } from '@renderyard/shared/operations/watchers';
 import type { Redis } from '@renderyard/shared/redis/connect';
 import type { CallsInFlight } from './render/calls-in-flight.ts';
 import type { createWebhooking } from './webhook/webhooking.ts';
@@ -11,7 +11,6 @@ const QUIET_MS = 2000;
 const RECORD_MS = 5000;
 /** What is still open then is left to the process's end. */
 const CLOSE_MS = 3000;
-const WATCHERS_MS = 500;
 
 interface StopDependencies {
   /** `SHUTDOWN_GRACE_MS`. */
@@ -23,7 +22,7 @@ interface StopDependencies {
   readonly webhooking: ReturnType<typeof createWebhooking>;
   readonly calls: CallsInFlight;
   readonly redis: Redis;
-  readonly operations: OperationsServer | undefined;
+  readonly watchers: Pick<Watchers, 'phase'>;
   /** What goes on beside the work, about once a second. */
   readonly loops: readonly { stop(): Promise<void> }[];
   /** Says that this process is gone: whoever upgrades the data waits for that. */
@@ -76,6 +75,6 @@ export function stopPhases(deps: StopDependencies): readonly StopPhase[] {
         if (redis.status === 'ready') await redis.quit();
       },
     },
-    { name: 'answer watchers no more', deadlineMs: WATCHERS_MS, stop: () => deps.operations?.close() },
+    deps.watchers.phase,
   ];
 }

@@ -1,3 +1,5 @@
+import type { Logger } from '../logger.ts';
+import { orAborted } from '../or-aborted.ts';
 import type { Redis } from './connect.ts';
 
 /** Thrown when Redis cannot be worked with: it is away, too old, or set up so that it would lose what it is told. */
@@ -7,6 +9,25 @@ export class RedisUnfitError extends Error {
 
 /** The oldest Redis with all that is used: `ZRANGE … BYLEX REV LIMIT` came with 6.2. Every Valkey has it. */
 const OLDEST: readonly [number, number] = [6, 2];
+
+/**
+ * Connects, and waits for a Redis that is still starting; then checks that it can be worked with, and warns of what cannot
+ * be found out about that.
+ * @throws {RedisUnfitError} when it cannot be reached within `patienceMs`, or cannot be worked with; the signal's reason
+ * when that aborts before.
+ */
+export async function awaitFitRedis(
+  redis: Redis,
+  {
+    patienceMs,
+    logger,
+    signal,
+  }: { readonly patienceMs: number; readonly logger: Logger; readonly signal?: AbortSignal | undefined },
+): Promise<void> {
+  await awaitRedis(redis, patienceMs, signal);
+  const checked = checkRedis(redis);
+  for (const warning of await (signal === undefined ? checked : orAborted(checked, signal))) logger.warn(warning);
+}
 
 /**
  * Connects, and waits for a Redis that is still starting.
