@@ -1,6 +1,7 @@
 -- A worker starts, against this upstream. What was believed of the balance is doubted until it is read again: the
 -- account may have been used, or be another one. Where the upstream is another, what was learned and booked of the old
--- one goes, and work that waited for it is held until somebody says that the new one shall do it.
+-- one goes, and work that waited for it is held until somebody says that the new one shall do it. Its uncertain calls stay
+-- for people to see: they have been charged as far as they ever will be, and no balance of the new one tells of them.
 -- a: generation, upstream (a name for it, for people), settings {floor, low, resume} (nanocredits)
 -- Returns {was = the old one's name or nothing, waiting = jobs that are held for it}
 -- include ../redis/guard.lua
@@ -20,8 +21,21 @@ redis.call('HDEL', P .. 'credits', 'balance', 'read_at', 'probed_seq', 'probed_a
 -- What the old one answers from now on is no longer quiet.
 redis.call('HINCRBY', P .. 'credits', 'seq', 1)
 redis.call('HSET', P .. 'credits', 'uncertain', 0)
-for _, text in ipairs(redis.call('HVALS', P .. 'uncertain')) do release_of_budgets(cjson.decode(text)) end
-redis.call('DEL', P .. 'estimates', P .. 'costs', P .. 'dear', P .. 'classes', P .. 'ratios', P .. 'first', P .. 'uncertain', P .. 'refusals', P .. 'successes', P .. 'differences')
+local uncertain = redis.call('HGETALL', P .. 'uncertain')
+for i = 1, #uncertain, 2 do
+  local entry = cjson.decode(uncertain[i + 1])
+  release_of_budgets(entry)
+  entry.net, entry.net_then, entry.charged = nil, nil, true
+  if (entry.upstream or was) == a.upstream and entry.resolve_after > now then
+    -- We are back at the one that may bill it yet.
+    entry.upstream, entry.resolved, entry.compared = nil, false, nil
+    redis.call('HINCRBY', P .. 'credits', 'uncertain', entry.estimate)
+  else
+    entry.upstream, entry.resolved, entry.compared = entry.upstream or was, true, 'unseen'
+  end
+  redis.call('HSET', P .. 'uncertain', uncertain[i], cjson.encode(entry))
+end
+redis.call('DEL', P .. 'estimates', P .. 'costs', P .. 'dear', P .. 'classes', P .. 'ratios', P .. 'first', P .. 'refusals', P .. 'successes', P .. 'differences')
 for _, hour in ipairs(redis.call('ZRANGE', P .. 'hours', 0, -1)) do redis.call('DEL', P .. 'books:' .. hour) end
 redis.call('DEL', P .. 'hours', P .. 'unnoted-days')
 -- The store is told that nothing was spent at this one yet.

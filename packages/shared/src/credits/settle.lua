@@ -40,6 +40,11 @@ local function settle(id, settlement, now)
   end
   local entry = cjson.decode(call)
   if lost then
+    if entry.upstream then
+      -- Of an upstream that we work for no more: what it has cost is no matter of these books.
+      if settlement.kind ~= 'uncertain' then redis.call('HDEL', P .. 'uncertain', id) end
+      return nil
+    end
     if settlement.kind == 'uncertain' then
       if entry.charged then return nil end
       entry.charged, entry.charged_at = true, now

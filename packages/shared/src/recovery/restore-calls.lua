@@ -11,8 +11,9 @@ for _, note in ipairs(a.calls) do
   -- The job that it belongs to was told of it, or is gone; nothing is reserved for it.
   local booked = entry.charged
   entry.charged, entry.of_batch, entry.of_key, entry.net = true, nil, nil, nil
-  -- Every balance that is read from now on holds already what such a call has cost.
-  entry.resolved = entry.resolve_after <= now
+  -- Every balance that is read from now on holds already what such a call has cost. No balance holds one of an upstream
+  -- that we work for no more.
+  entry.resolved = entry.upstream ~= nil or entry.resolve_after <= now
   entry.compared, entry.net_then = entry.resolved and 'unseen' or nil, nil
   if redis.call('HSETNX', P .. 'uncertain', note.call, cjson.encode(entry)) == 1 then
     if not entry.resolved then redis.call('HINCRBY', P .. 'credits', 'uncertain', entry.estimate) end
