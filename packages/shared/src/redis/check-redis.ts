@@ -76,7 +76,7 @@ export async function awaitRedis(redis: Redis, patienceMs: number, signal?: Abor
  * @returns what could not be found out, as sentences for the log.
  * @throws {RedisUnfitError} for a version before 6.2, or a policy under which Redis forgets keys when memory is short.
  */
-export async function checkRedis(redis: Redis): Promise<readonly string[]> {
+async function checkRedis(redis: Redis): Promise<readonly string[]> {
   const warnings: string[] = [];
   const version = /^redis_version:(\d+)\.(\d+)(\S*)/m.exec(await redis.info('server'));
   if (version === null) warnings.push('Redis does not tell its version; 6.2 or newer is needed.');
