@@ -161,7 +161,11 @@ describe('cancel', () => {
     await using bench = await openBench();
     const job = await bench.job();
     const [ticket] = await bench.jobs.takeTickets(1);
-    expect(await bench.jobs.cancel(job)).toEqual({ status: 'canceled', ticket });
+    expect(await bench.jobs.cancel(job)).toMatchObject({
+      status: 'canceled',
+      ticket,
+      ended: { attempts: 0, uncertain: 0, cost: 0, startedAt: undefined },
+    });
     if (ticket !== undefined) expect(await bench.jobs.claim(ticket, TRIAL_MS)).toEqual({ verdict: 'void' });
     expect(await bench.redis.zcard(`${bench.prefix}fed`)).toBe(0);
   });

@@ -67,7 +67,7 @@ const scripts = {
   >(here('record.lua')),
   cancel: defineScript<
     Record<string, unknown>,
-    { status: 'canceled' | 'canceling' | 'ended' | 'missing'; ticket?: number }
+    { status: 'canceled' | 'canceling' | 'ended' | 'missing'; ticket?: number; ended?: Record<string, string> }
   >(here('cancel-job.lua')),
   retry: defineScript<Record<string, unknown>, { status: 'queued' | 'succeeded' | 'refused' | 'missing' | 'full' }>(
     here('retry-job.lua'),
@@ -242,13 +242,21 @@ export function createJobStore({
       return { status, late: late ?? false, ended: ended && totals(ended, end.row?.previous) };
     },
 
-    /** Cancels at once, or at the end of the call in flight (`canceling`). `ticket` is the one to take from the queue. */
+    /**
+     * Cancels at once, or at the end of the call in flight (`canceling`). `ticket` is the one to take from the queue,
+     * `ended` what the job came to, where this has ended it.
+     */
     async cancel(id: string): Promise<{
       readonly status: 'canceled' | 'canceling' | 'ended' | 'missing';
       readonly ticket: Ticket | undefined;
+      readonly ended: JobTotals | undefined;
     }> {
-      const { status, ticket } = await scripts.cancel(redis, prefix, { ...known(), id });
-      return { status, ticket: ticket === undefined ? undefined : { job: id, generation: ticket } };
+      const { status, ticket, ended } = await scripts.cancel(redis, prefix, { ...known(), id });
+      return {
+        status,
+        ticket: ticket === undefined ? undefined : { job: id, generation: ticket },
+        ended: ended && totals(ended, undefined),
+      };
     },
 
     /** Lets a failed, canceled or expired job run again. `succeeded`: its image was already paid for and is kept. */

@@ -1,4 +1,3 @@
-import type { Clock } from '@renderyard/shared/clock';
 import { newId } from '@renderyard/shared/ids';
 import { logEndedJob } from '@renderyard/shared/job/job-record';
 import type { JobStore } from '@renderyard/shared/job/job-store';
@@ -8,7 +7,6 @@ import type { Logger } from '@renderyard/shared/logger';
 export interface DropJobsDeps {
   readonly jobs: JobStore;
   readonly queue: TicketQueue;
-  readonly clock: Clock;
   readonly logger: Logger;
 }
 
@@ -20,17 +18,17 @@ const CHUNK = 100;
  * broke off cancels the rest.
  * @returns how many were canceled.
  */
-export async function dropJobs({ jobs, queue, clock, logger }: DropJobsDeps, account: string): Promise<number> {
+export async function dropJobs({ jobs, queue, logger }: DropJobsDeps, account: string): Promise<number> {
   let canceled = 0;
   let after: string | undefined = newId('job');
   while (after !== undefined) {
     const page = await jobs.list(account, { status: 'queued', after, limit: CHUNK });
     await Promise.all(
       page.map(async (job) => {
-        const { status, ticket } = await jobs.cancel(job.id);
-        if (status === 'canceled') {
+        const { ticket, ended } = await jobs.cancel(job.id);
+        if (ended !== undefined) {
           canceled++;
-          logEndedJob({ ...job, status, endedAt: clock.now() }, logger);
+          logEndedJob({ ...job, status: 'canceled', ...ended }, logger);
         }
         if (ticket !== undefined && ticket.generation > 0) await queue.remove(ticket);
       }),

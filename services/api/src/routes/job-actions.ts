@@ -1,3 +1,4 @@
+import type { Job } from '@renderyard/shared/job/job';
 import { JobSchema } from '@renderyard/shared/job/job-view';
 import type { TicketQueue } from '@renderyard/shared/job/ticket-queue';
 import type { Logger } from '@renderyard/shared/logger';
@@ -31,7 +32,7 @@ export function jobActionRoutes(
   const act = async (
     request: FastifyRequest,
     id: string,
-    action: (job: { readonly id: string; readonly again: boolean }) => Promise<void>,
+    action: (job: Job, how: { readonly again: boolean }) => Promise<void>,
   ) => {
     request.record.job_id = id.slice(0, 40);
     const job = await findJob(deps, id, request.account);
@@ -40,21 +41,21 @@ export function jobActionRoutes(
         'row_of_batch',
         `The job is row ${job.row} of ${job.batch}. Cancel or retry the batch: POST /v1/batches/${job.batch}/cancel or /retry.`,
       );
-    await action({ id, again: isContinued(request) });
+    await action(job, { again: isContinued(request) });
     return viewer.viewOne(await findJob(deps, id, request.account));
   };
 
   app.post(
     '/jobs/:id/cancel',
     { schema: { summary: 'Cancel a job', params: JobParams, body: NoBody, response: answers({ 200: JobSchema }) } },
-    async (request) => act(request, request.params.id, (job) => cancelJob(deps, job)),
+    async (request) => act(request, request.params.id, (job, how) => cancelJob(deps, job, how)),
   );
 
   app.post(
     '/jobs/:id/retry',
     { schema: { summary: 'Retry a job', params: JobParams, body: NoBody, response: answers({ 202: JobSchema }) } },
     async (request, reply) => {
-      const view = await act(request, request.params.id, (job) => retryJob(deps, job));
+      const view = await act(request, request.params.id, ({ id }, how) => retryJob(deps, { id, ...how }));
       return reply.code(202).header('location', view.urls.self).send(view);
     },
   );
