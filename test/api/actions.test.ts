@@ -1,5 +1,8 @@
 import { expect, test } from 'vitest';
-import { openApi } from './running-api.ts';
+import { type Api, openApi } from './running-api.ts';
+
+/** What the log of the API tells of the ends of a job. */
+const linesOf = (api: Api, id: string) => api.logs.filter(({ msg, job }) => msg === 'job' && job === id);
 
 test('a queued job is canceled at once, and its place in the queue goes to the next', async () => {
   await using api = await openApi({ env: { FEED_WINDOW: '1' } });
@@ -9,6 +12,9 @@ test('a queued job is canceled at once, and its place in the queue goes to the n
   expect(json.ended_at).not.toBeNull();
   expect(await api.queue.has({ job: first.id, generation: 1 })).toBe(false);
   expect(await api.queue.has({ job: second.id, generation: 1 })).toBe(true);
+  expect(linesOf(api, first.id)).toEqual([
+    expect.objectContaining({ status: 'canceled', attempts: 0, uncertain: 0, cost: 0, account: 'default' }),
+  ]);
 });
 
 test('a job with a call in flight is canceled when the call has ended', async () => {
@@ -54,6 +60,7 @@ test('a canceled job whose image was paid for has succeeded when it is retried',
   );
   expect((await api.get(`/v1/jobs/${id}`)).json).toMatchObject({ status: 'canceled', cost: 0.03, attempts: 1 });
   expect(await api.post(`/v1/jobs/${id}/retry`)).toMatchObject({ status: 202, json: { status: 'succeeded' } });
+  expect(linesOf(api, id)).toEqual([expect.objectContaining({ status: 'succeeded', attempts: 1, cost: 0.03 })]);
 });
 
 test.each(['queued', 'succeeded'])('a job that is %s cannot be retried', async (state) => {

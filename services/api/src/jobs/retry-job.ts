@@ -1,4 +1,6 @@
+import { logEndedJob } from '@renderyard/shared/job/job-record';
 import type { JobStore } from '@renderyard/shared/job/job-store';
+import type { Logger } from '@renderyard/shared/logger';
 import { ProblemError } from '../errors/problem-error.ts';
 import type { Feeder } from './feeder.ts';
 
@@ -13,15 +15,24 @@ export async function retryJob(
     jobs,
     feedQueue,
     mostWaiting,
-  }: { readonly jobs: JobStore; readonly feedQueue: Feeder; readonly mostWaiting: number },
+    logger,
+  }: {
+    readonly jobs: JobStore;
+    readonly feedQueue: Feeder;
+    readonly mostWaiting: number;
+    readonly logger: Logger;
+  },
   { id, again }: { readonly id: string; readonly again: boolean },
 ): Promise<void> {
   const status = await jobs.retry(id, mostWaiting);
   switch (status) {
     case 'queued':
       return feedQueue();
-    case 'succeeded':
+    case 'succeeded': {
+      const job = await jobs.get(id);
+      if (job?.status === 'succeeded') logEndedJob(job, logger);
       return;
+    }
     case 'missing':
       throw new ProblemError('not_found');
     case 'full':
