@@ -20,8 +20,12 @@ export interface Member {
   readonly recovery: Recovery;
   /** Resolves when it cannot go on: what Redis or the store holds is of a newer version. */
   readonly failed: Promise<Error>;
-  /** Comes onto the roster, and looks after Redis from now on. Never rejects. */
-  join(signal?: AbortSignal): Promise<void>;
+  /**
+   * Comes onto the roster, and looks after Redis from now on. Never rejects.
+   * @param first what must be in the store before an emptied Redis is rebuilt from it; it is told who else is there, and must
+   * not reject.
+   */
+  join(signal?: AbortSignal, first?: (roster: Roster) => Promise<void>): Promise<void>;
   /**
    * Waits for what is being begun, `patienceMs` at most or until the signal aborts: what takes longer goes on by itself.
    * @returns why this process cannot go on, where that was found out before. @throws what is being begun throws.
@@ -93,10 +97,11 @@ export function createMember({
     roster,
     recovery,
     failed,
-    async join(signal) {
+    async join(signal, first) {
       const joined = roster.start();
       // What waits for a store, or for the calls of others, is no reason to take this process for broken.
       await (signal === undefined ? joined : orAborted(joined, signal)).catch(() => undefined);
+      await first?.(roster);
       recovery.watch();
     },
     async refusedWithin(patienceMs, begun, signal) {

@@ -6,6 +6,7 @@ import type { Member } from '@renderyard/shared/member';
 import { GenerationLostError } from '@renderyard/shared/redis/script';
 import { createEndpointDecisions } from '@renderyard/shared/webhook/endpoint-decisions';
 import { reapplyEndpoints } from '@renderyard/shared/webhook/reapply-endpoints';
+import type { KeptImages } from './render/kept-images.ts';
 import type { SharedState } from './shared-state.ts';
 
 /** The upstream's origin. All on this machine are one: a simulator takes another port at each start. */
@@ -31,16 +32,18 @@ export async function beginWork(deps: {
   readonly config: Config;
   readonly member: Member;
   readonly state: SharedState;
+  readonly keptImages: KeptImages;
   readonly parts: Parts;
   readonly logger: Logger;
   readonly stopping: AbortSignal;
 }): Promise<void> {
-  const { member, parts, stopping } = deps;
+  const { member, keptImages, parts, stopping } = deps;
   const { roster, recovery } = member;
   await recovery.ready(stopping);
   // Rows that lie in another store cannot be read here, and nobody would find what was paid for.
   await roster.agreedOn(['store'], stopping);
   if (stopping.aborted) return;
+  await keptImages.store();
   try {
     await bringIntoForce(deps);
   } catch (error) {

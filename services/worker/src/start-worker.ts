@@ -10,7 +10,6 @@ import { createMember } from '@renderyard/shared/member';
 import { createMetrics, type Metrics } from '@renderyard/shared/metrics/metrics';
 import { DEFAULT_MODEL } from '@renderyard/shared/model/model';
 import { answerWatchers } from '@renderyard/shared/operations/watchers';
-import { orAborted } from '@renderyard/shared/or-aborted';
 import { awaitFitRedis } from '@renderyard/shared/redis/check-redis';
 import { connectRedis } from '@renderyard/shared/redis/connect';
 import { createOwedNotes } from '@renderyard/shared/webhook/owed-note';
@@ -22,6 +21,7 @@ import { createFailureLog } from './maintenance/failure-log.ts';
 import { createUpkeep } from './maintenance/upkeep.ts';
 import { createWorkerMetrics } from './metrics/worker-metrics.ts';
 import { createCallsInFlight } from './render/calls-in-flight.ts';
+import { createKeptImages } from './render/kept-images.ts';
 import { createRescue } from './render/rescue.ts';
 import { createRendering } from './rendering.ts';
 import { openUpstream } from './segmind/open-upstream.ts';
@@ -131,13 +131,10 @@ export async function startWorker(options: {
   });
   const keeping = createKeeping({ ...state, flusher, clock, logger, worker, onError });
 
-  await orAborted(rescue.storeKept(store), stopping.signal).catch((error: unknown) => {
-    if (!stopping.signal.aborted)
-      logger.error({ err: error }, 'paid images that an earlier process kept on disk cannot be stored yet');
-  });
-  await member.join(stopping.signal);
+  const keptImages = createKeptImages({ rescue, store, logger, stopping: stopping.signal });
+  await member.join(stopping.signal, keptImages.storeIfOurs);
   const parts = { upkeep, keeping, tickets, webhooking };
-  const began = beginWork({ config, member, state, parts, logger, stopping: stopping.signal });
+  const began = beginWork({ config, member, state, keptImages, parts, logger, stopping: stopping.signal });
   const refused = await member.refusedWithin(REBUILD_PATIENCE_MS, began, stopping.signal);
   if (refused !== undefined) {
     stopping.abort();
