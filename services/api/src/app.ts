@@ -51,6 +51,7 @@ import { boundRequestTime } from './plugins/request-time.ts';
 import { requireKey, requireScope } from './plugins/require-key.ts';
 import { createBeginReading, readSameRedis } from './plugins/same-redis.ts';
 import { addSecurityHeaders } from './plugins/security-headers.ts';
+import { compileSerializer } from './plugins/serialization.ts';
 import { endStuckConnections } from './plugins/stuck-connections.ts';
 import { compileSchema } from './plugins/validation.ts';
 import { batchActionRoutes } from './routes/batch-actions.ts';
@@ -153,6 +154,7 @@ export function createApp(deps: AppDeps): App {
     clientErrorHandler: answerClientError,
   });
   app.setValidatorCompiler(compileSchema);
+  app.setSerializerCompiler(compileSerializer);
   addRequestRecord(app, { logger });
   measureRequests(app, { metrics: deps.apiMetrics });
   addSecurityHeaders(app);
