@@ -76,6 +76,7 @@ describe('PUBLIC_URL', () => {
     [{}, 'http://127.0.0.1:8080'],
     [{ HOST: '0.0.0.0', PORT: '80' }, 'http://0.0.0.0:80'],
     [{ HOST: '::1' }, 'http://[::1]:8080'],
+    [{ HOST: '[::1]' }, 'http://[::1]:8080'],
     [{ HOST: 'fe80::1', PORT: '9' }, 'http://[fe80::1]:9'],
     [{ PUBLIC_URL: 'https://render.example/' }, 'https://render.example'],
     [{ PUBLIC_URL: 'https://render.example/base//' }, 'https://render.example/base'],
@@ -84,6 +85,13 @@ describe('PUBLIC_URL', () => {
     const { PUBLIC_URL } = readConfig(env);
     expect(PUBLIC_URL).toBe(expected);
     expect(URL.canParse(`${PUBLIC_URL}/v1/jobs`)).toBe(true);
+  });
+});
+
+describe('METRICS_HOST', () => {
+  it('takes an address of IPv6 with brackets and without, as HOST does', () => {
+    for (const given of ['::1', '[::1]'])
+      expect(readConfig({ HOST: given, METRICS_HOST: given })).toMatchObject({ HOST: '::1', METRICS_HOST: '::1' });
   });
 });
 

@@ -1,6 +1,7 @@
 import {
   decimal,
   flag,
+  host,
   integer,
   oneOf,
   readSettings,
@@ -138,4 +139,22 @@ describe('url', () => {
     for (const value of ['redis:6379', 'redis:localhost', 'redis:/0'])
       expect(() => read(url(['redis:', 'rediss:'], undefined), value)).toThrow(SettingsError);
   });
+});
+
+describe('host', () => {
+  it.each([
+    ['127.0.0.1', '127.0.0.1'],
+    ['render.example', 'render.example'],
+    ['::1', '::1'],
+    ['[::1]', '::1'],
+    ['[fe80::1%eth0]', 'fe80::1%eth0'],
+  ])('takes %s for %s', (value, expected) => expect(read(host('localhost'), value)).toBe(expected));
+
+  it.each(['[localhost]', '[127.0.0.1]', '[::1', '::1]', '[]', '[[::1]]', '[::1]:8080', 'a'.repeat(256)])(
+    'refuses %s, and says what would be right',
+    (value) =>
+      expect(problemsOf(() => read(host('localhost'), value))).toEqual([
+        expect.stringMatching(/^NAME must be a host name or an IP address of at most 255 characters, but is "/),
+      ]),
+  );
 });

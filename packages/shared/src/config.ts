@@ -6,6 +6,7 @@ import { readSecretFiles } from './secret-files.ts';
 import {
   decimal,
   type Environment,
+  host,
   integer,
   oneOf,
   readSettings,
@@ -19,10 +20,10 @@ import { type Cidr, parseCidrs } from './webhook/cidr.ts';
 
 /** Everything an installation can be told, with its default: documented in docs/settings.md, compared by a test. */
 export const SETTINGS = {
-  HOST: text('127.0.0.1', 255),
+  HOST: host('127.0.0.1'),
   PORT: integer(0, 65_535, 8080),
   PUBLIC_URL: url(['http:', 'https:'], undefined),
-  METRICS_HOST: text('127.0.0.1', 255),
+  METRICS_HOST: host('127.0.0.1'),
   METRICS_PORT: integer(0, 65_535, undefined),
   REDIS_URL: redisUrl(),
   REDIS_URL_FILE: text(undefined),

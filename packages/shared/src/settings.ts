@@ -1,3 +1,5 @@
+import { isIPv6 } from 'node:net';
+
 /**
  * Reads settings from the environment: every value is checked, and every problem is reported at once, by the name
  * of its variable. An empty variable counts as one that is not set, as it does in a shell and in compose files.
@@ -77,6 +79,20 @@ export function text<F extends string | undefined>(fallback: F, max = 4096): Set
     fallback,
     // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is refused
     parse: (value) => (value.length <= max && !/[\u0000-\u001f\u007f]/.test(value) ? value : undefined),
+  };
+}
+
+/** Where to listen: a host name or an address. An IPv6 address may stand in brackets, as in a URL; they are taken off. */
+export function host(fallback: string): Setting<string> {
+  const word = text(fallback, 255);
+  return {
+    expects: 'a host name or an IP address of at most 255 characters',
+    fallback,
+    parse: (value) => {
+      if (!/^\[|\]$/.test(value)) return word.parse(value);
+      const address = /^\[(.*)\]$/.exec(value)?.[1] ?? '';
+      return isIPv6(address) ? address : undefined;
+    },
   };
 }
 

@@ -24,12 +24,13 @@ export function readApiSettings(given: Environment): { readonly config: Config; 
   const { env, problems: unread } = readSecretFiles(given);
   const config = collect(() => readConfig(env));
   // The further rules look at their own settings only, so that a mistake elsewhere does not hide theirs.
-  const { REDIS_URL, HOST, RENDERYARD_API_KEYS } = SETTINGS;
+  const { REDIS_URL, HOST, RENDERYARD_API_KEYS, PORT, METRICS_PORT } = SETTINGS;
   const redisUrl = unread.has('REDIS_URL')
     ? undefined
     : collect(() => requireRedisUrl(readSettings(env, { REDIS_URL }) as Config));
   if (!unread.has('RENDERYARD_API_KEYS'))
     collect(() => requireSafeHost(readSettings(env, { HOST, RENDERYARD_API_KEYS })));
+  collect(() => requireTwoPorts(readSettings(env, { PORT, METRICS_PORT })));
   if (config === undefined || redisUrl === undefined || problems.length > 0) throw new SettingsError(problems);
   return { config, redisUrl };
 }
@@ -40,6 +41,12 @@ function requireSafeHost({ HOST, RENDERYARD_API_KEYS }: Pick<Config, 'HOST' | 'R
     throw new SettingsError([
       `HOST must be a loopback address (127.0.0.1, ::1 or localhost) as long as no API key is configured, but is ${JSON.stringify(HOST)}. Set RENDERYARD_API_KEYS to listen there.`,
     ]);
+}
+
+/** @throws {SettingsError} where the API and those who watch over it are to have one port. */
+function requireTwoPorts({ PORT, METRICS_PORT }: Pick<Config, 'PORT' | 'METRICS_PORT'>): void {
+  if (PORT !== 0 && PORT === METRICS_PORT)
+    throw new SettingsError([`PORT and METRICS_PORT are both ${PORT}. Set one of them to another port.`]);
 }
 
 /**

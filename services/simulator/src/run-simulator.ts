@@ -1,30 +1,22 @@
 import { createLogger, LOG_LEVELS } from '@renderyard/shared/logger';
+import { runService } from '@renderyard/shared/run-service';
 import { type Environment, oneOf, readSettings } from '@renderyard/shared/settings';
-import { startStoppable } from '@renderyard/shared/start-stoppable';
 import { allOf, readFaultSettings } from './fault-settings.ts';
 import { SIMULATOR_SETTINGS } from './settings.ts';
 import { startSimulator } from './simulator.ts';
 
-/**
- * This process as a simulator. Resolves when it runs, or was told to stop before; one that cannot start ends with code 1.
- * @param handOver called once the signals that end a process are handled here.
- */
-export async function runSimulator({
+/** This process as a simulator; see {@link runService}. */
+export function runSimulator({
   env,
   handOver,
 }: {
   readonly env: Environment;
   readonly handOver: () => void;
 }): Promise<void> {
-  try {
-    await start(env, handOver);
-  } catch (error) {
-    process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
-    process.exit(1);
-  }
+  return runService({ name: 'The simulator', portSetting: 'SIMULATOR_PORT', prepare: () => prepare(env), handOver });
 }
 
-async function start(env: Environment, handOver: () => void): Promise<void> {
+async function prepare(env: Environment) {
   const [settings, faults] = await allOf([
     (async () => readSettings(env, { ...SIMULATOR_SETTINGS, LOG_LEVEL: oneOf(LOG_LEVELS, 'info') }))(),
     readFaultSettings(env),
@@ -57,17 +49,12 @@ async function start(env: Environment, handOver: () => void): Promise<void> {
     logBytes: settings.SIMULATOR_LOG_MIB * 1024 * 1024,
     control: settings.SIMULATOR_CONTROL,
   };
-  const starting = startStoppable({
+  return {
+    logger,
     start: async () => {
       const simulator = await startSimulator(options, logger);
       return { ...simulator, phases: () => [{ name: 'close', deadlineMs: 5_000, stop: () => simulator.close() }] };
     },
-    logger,
-    process,
-  });
-  handOver();
-  const simulator = await starting;
-  if (simulator === undefined) return;
-  logger.info({ url: simulator.url }, 'the simulator listens');
-  process.send?.({ ready: true, url: simulator.url });
+    started: ({ url }: { readonly url: string }) => logger.info({ url }, 'the simulator listens'),
+  };
 }

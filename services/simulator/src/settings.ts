@@ -1,4 +1,4 @@
-import { decimal, flag, integer, type Setting, text } from '@renderyard/shared/settings';
+import { decimal, flag, host, integer, type Setting, text } from '@renderyard/shared/settings';
 import { parseCredits } from './credits.ts';
 import { DEFAULT_BALANCE, DEFAULT_LOG_ENTRIES, DEFAULT_MODEL, DEFAULT_PRICE } from './options.ts';
 
@@ -38,7 +38,7 @@ const rules: Setting<string | undefined> = {
 
 /** The simulator's settings. They are described in docs/simulator.md. */
 export const SIMULATOR_SETTINGS = {
-  SIMULATOR_HOST: text('127.0.0.1', 255),
+  SIMULATOR_HOST: host('127.0.0.1'),
   SIMULATOR_PORT: integer(0, 65_535, 8090),
   SIMULATOR_BALANCE: credits(String(DEFAULT_BALANCE)),
   SIMULATOR_FREE_CREDITS: credits('0'),

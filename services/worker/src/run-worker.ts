@@ -4,37 +4,25 @@ import { readConfig, requireRedisUrl } from '@renderyard/shared/config';
 import { createKnownSecrets } from '@renderyard/shared/known-secrets';
 import { createLogger } from '@renderyard/shared/logger';
 import { createMetrics } from '@renderyard/shared/metrics/metrics';
-import { type Environment, SettingsError } from '@renderyard/shared/settings';
-import { startStoppable } from '@renderyard/shared/start-stoppable';
+import { runService } from '@renderyard/shared/run-service';
+import type { Environment } from '@renderyard/shared/settings';
 import { startTracing } from '@renderyard/shared/tracing/start-tracing';
 import { checkDataFolder } from './check-data-folder.ts';
 import { createUpstreamKey } from './segmind/upstream-key.ts';
 import { startWorker } from './start-worker.ts';
 
-/**
- * This process as a worker. Resolves when it runs, or was told to stop before; one that cannot start ends with code 1.
- * @param handOver called once the signals that end a process are handled here.
- */
-export async function runWorker({
+/** This process as a worker; see {@link runService}. */
+export function runWorker({
   env,
   handOver,
 }: {
   readonly env: Environment;
   readonly handOver: () => void;
 }): Promise<void> {
-  try {
-    await start(env, handOver);
-  } catch (error) {
-    process.stderr.write(
-      error instanceof SettingsError
-        ? `${error.message}\n`
-        : `The worker cannot start: ${error instanceof Error ? error.message : String(error)}\n`,
-    );
-    process.exit(1);
-  }
+  return runService({ name: 'The worker', prepare: () => prepare(env), handOver });
 }
 
-async function start(env: Environment, handOver: () => void): Promise<void> {
+async function prepare(env: Environment) {
   const config = readConfig(env);
   const redisUrl = requireRedisUrl(config);
   const secrets = createKnownSecrets([env.AWS_SECRET_ACCESS_KEY]);
@@ -49,21 +37,19 @@ async function start(env: Environment, handOver: () => void): Promise<void> {
   await checkDataFolder(dataFolder, logger);
   const metrics = createMetrics({ service: 'worker', ofProcess: true });
   const tracing = await startTracing({ service: 'worker', env, logger });
-  const starting = startStoppable({
-    start: async (signal) => {
-      const worker = await startWorker({
-        ...{ config, redisUrl, key, dataFolder, metrics, clock: systemClock, logger, signal },
-      });
-      return { ...worker, phases: () => [...worker.phases(), ...tracing.phases] };
-    },
+  return {
     logger,
-    process,
-  });
-  handOver();
-  if ((await starting) === undefined) return;
-  logger.info(
-    { concurrency: config.WORKER_CONCURRENCY, calls_a_minute: config.SEGMIND_RPM, upstream: config.SEGMIND_BASE_URL },
-    'the worker takes tickets',
-  );
-  process.send?.({ ready: true });
+    start: (signal: AbortSignal) =>
+      startWorker({ config, redisUrl, key, dataFolder, metrics, clock: systemClock, logger, signal }),
+    after: tracing.phases,
+    started: () =>
+      logger.info(
+        {
+          concurrency: config.WORKER_CONCURRENCY,
+          calls_a_minute: config.SEGMIND_RPM,
+          upstream: config.SEGMIND_BASE_URL,
+        },
+        'the worker takes tickets',
+      ),
+  };
 }
