@@ -38,7 +38,6 @@ export async function recover(work: RunningWork, lost: LostCall, deps: RenderDep
     deps.policy,
   );
   const { settlement, ...rest } = end;
-  deps.metrics.callUncertain();
   deps.logger.warn(
     { job: job.id, request_id: job.origin?.request, call: lost.call, ending: ending.kind },
     'the worker of a call was lost; its credits are counted as uncertain',
@@ -47,6 +46,8 @@ export async function recover(work: RunningWork, lost: LostCall, deps: RenderDep
     { job: job.id, row, ...rest, call: { id: lost.call, settlement } },
     deps.policy.trialMs,
   );
+  // Not before: what could not be recorded is looked at again, and a call that is told late was counted as lost.
+  if (!recorded.late) deps.metrics.callUncertain();
   tellEnd(work, recorded, rest, deps);
   const { status } = recorded;
   if (status === 'parked') return { kind: 'void' };

@@ -156,7 +156,7 @@ async function keepImage(
 ): Promise<Ending> {
   const { job } = work;
   const settlement = { kind: 'spent', cost: outcome.facts.cost } as const;
-  countSettlement(settlement, call.grant, deps);
+  countSpent(settlement, call.grant, deps);
   const stored = await storeTraced(work, call, outcome, deps);
   switch (stored.kind) {
     case 'stored':
@@ -197,7 +197,7 @@ async function judged(
   const probe = refusedByAccount ? await deps.prober.explain(outcome) : undefined;
   const judgement = refusedByAccount ? explainRefusal(outcome, call.grant.estimate, probe) : undefined;
   const { end, ending, hold, log } = judgement ?? judge(job, outcome, deps.policy);
-  countSettlement(end.settlement, call.grant, deps);
+  countSpent(end.settlement, call.grant, deps);
   if (hold !== undefined) {
     const isNew = await deps.ledger.setHold(hold.name, hold.detail, hold);
     if (isNew) deps.logger.warn({ hold: hold.name, job: job.id }, hold.detail);
@@ -219,13 +219,8 @@ async function judged(
 }
 
 /** Before it is settled: that may have to wait for the store or for Redis, and the credits are gone already. */
-function countSettlement(
-  settlement: CallEnd['settlement'],
-  { estimate }: Grant,
-  { metrics }: RenderDependencies,
-): void {
+function countSpent(settlement: CallEnd['settlement'], { estimate }: Grant, { metrics }: RenderDependencies): void {
   if (settlement.kind === 'spent') metrics.creditsSpent(settlement.cost ?? estimate);
-  else if (settlement.kind === 'uncertain') metrics.callUncertain();
 }
 
 type CallEnd = Omit<JobEnd, 'job' | 'call'> & { readonly settlement: NonNullable<JobEnd['call']>['settlement'] };
@@ -260,6 +255,8 @@ async function record(
     );
     return { kind: 'void' };
   }
+  // Not before: a call whose end could not be recorded is found as lost, and is counted then.
+  if (settlement.kind === 'uncertain') deps.metrics.callUncertain();
   tellEnd(work, recorded, end, deps);
   if (status === 'canceled') return { kind: 'canceled' };
   if (status === 'parked') return { kind: 'void' };
