@@ -36,9 +36,10 @@ const scripts = {
     new URL('apply-decision.lua', import.meta.url),
   ),
   resume: defineScript<Record<string, unknown>, Record<string, never>>(new URL('resume.lua', import.meta.url)),
-  untoldEvents: defineScript<Record<string, unknown>, { events?: string[][] }>(
-    new URL('untold-events.lua', import.meta.url),
-  ),
+  untold: defineScript<
+    Record<string, unknown>,
+    { events?: string[][]; upstream?: 'held' | 'released'; detail?: string }
+  >(new URL('untold.lua', import.meta.url)),
   unnotedBooks: defineScript<Record<string, unknown>, { days?: [number, number, string][] }>(
     new URL('unnoted-books.lua', import.meta.url),
   ),
@@ -237,9 +238,17 @@ export function createLedger({
       return (await redis.hdel(`${prefix}credits`, 'ask')) === 1;
     },
 
-    /** Changes of the state of credits that no log has told of yet, oldest first; each is given once. */
-    async untoldEvents(): Promise<readonly CreditEvent[]> {
-      return ((await scripts.untoldEvents(redis, prefix, known())).events ?? []).map(readEvent);
+    /**
+     * What no log has told of yet; each is given once. `events`: changes of the state of credits, oldest first.
+     * `upstream`: that the hold of this name was set, or released, and what it says.
+     */
+    async untold(): Promise<{
+      readonly events: readonly CreditEvent[];
+      readonly upstream: 'held' | 'released' | undefined;
+      readonly detail: string | undefined;
+    }> {
+      const { events = [], upstream, detail } = await scripts.untold(redis, prefix, known());
+      return { events: events.map(readEvent), upstream, detail };
     },
 
     /** The books of days that have changed since the store was told, as the store is to have them. */
