@@ -1,7 +1,8 @@
 # One image for the api, a worker and the simulator; the command says which: docker run … renderyard worker
 
 FROM node:24-bookworm-slim AS modules
-WORKDIR /app
+# npm's list of parts calls the whole by the name of its folder.
+WORKDIR /renderyard
 COPY package.json package-lock.json ./
 COPY packages/shared/package.json packages/shared/
 COPY services/api/package.json services/api/
@@ -13,15 +14,15 @@ RUN npm ci --omit=dev --ignore-scripts --no-audit --no-fund \
       --workspace @renderyard/simulator --workspace @renderyard/worker \
  # What the image has, with versions and licences: npm is told of nothing that was left out.
  && npm pkg delete devDependencies dependencies.@renderyard/standalone && rm -r services/standalone \
- && npm sbom --omit=dev --sbom-format=cyclonedx > sbom.cdx.json \
+ && npm sbom --omit=dev --sbom-format=cyclonedx --sbom-type=application > sbom.cdx.json \
  # What is read at run time alone is kept: no types, no source maps, no documentation; licences stay.
  && find node_modules -type f \( -name '*.d.ts' -o -name '*.d.cts' -o -name '*.d.mts' -o -name '*.map' -o -iname 'readme*.md' -o -iname 'changelog.md' \) -delete \
  && find node_modules -type d -empty -delete
 
 FROM node:24-bookworm-slim AS app
 WORKDIR /app
-COPY --from=modules /app/node_modules node_modules
-COPY --from=modules /app/sbom.cdx.json ./
+COPY --from=modules /renderyard/node_modules node_modules
+COPY --from=modules /renderyard/sbom.cdx.json ./
 COPY package.json LICENSE ./
 COPY packages packages
 COPY services/api services/api

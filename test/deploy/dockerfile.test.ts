@@ -1,7 +1,10 @@
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { describe, expect, it } from 'vitest';
+import { execFileSync } from 'node:child_process';
+import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import { REPOSITORY } from '../support/cache-folder.ts';
+import { makeTemporaryFolder } from '../support/temporary-folder.ts';
 
 const read = (name: string) => readFileSync(join(REPOSITORY, name), 'utf8');
 /** Instructions, each with its lines joined, without comments. */
@@ -52,6 +55,25 @@ describe('Dockerfile', () => {
     );
     expect(sources).toEqual(expect.arrayContaining(workspaces));
     expect(of('RUN')[0]).toContain('npm ci --omit=dev --ignore-scripts');
+  });
+
+  it('lists what the image has as parts of what its package.json names', async () => {
+    const { name, version } = JSON.parse(read('package.json')) as { name: string; version: string };
+    const command = /npm (sbom [^>]+) > sbom\.cdx\.json/.exec(of('RUN')[0] ?? '')?.[1]?.split(' ') ?? [];
+    const parent = await makeTemporaryFolder('sbom');
+    onTestFinished(() => rm(parent, { recursive: true, force: true }));
+    // In a folder of the same name, by the lock file alone: to install takes long.
+    const folder = join(parent, basename(of('WORKDIR')[0] ?? ''));
+    mkdirSync(folder);
+    for (const file of ['package.json', 'package-lock.json']) copyFileSync(join(REPOSITORY, file), join(folder, file));
+    const list = execFileSync('npm', [...command, '--package-lock-only'], { cwd: folder, encoding: 'utf8' });
+    const { metadata } = JSON.parse(list) as { metadata: { component: object } };
+    expect(metadata.component).toMatchObject({ name, version, type: 'application' });
+    expect(of('COPY').filter((line) => line.includes('--from=modules'))).toEqual(
+      ['node_modules node_modules', 'sbom.cdx.json ./'].map(
+        (from) => `COPY --from=modules /${basename(folder)}/${from}`,
+      ),
+    );
   });
 
   it('is of several stages on one base, for which nothing need be fetched but it', () => {
