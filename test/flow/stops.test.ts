@@ -44,7 +44,8 @@ test('calls that outlast the grace are broken off and counted as uncertain', asy
 test('a frozen worker keeps no slot from others, and what it brings back later is counted and not stored twice', async () => {
   await using yard = await startInstallation({
     workers: 1,
-    simulator: { latencyMs: 500 },
+    // Long enough for a busy machine to freeze the worker before they end.
+    simulator: { latencyMs: 2000 },
     env: { SEGMIND_CONCURRENCY: '2', UNCERTAIN_RETRIES: '5' },
   });
   const ids = await yard.submit(prompts(2));

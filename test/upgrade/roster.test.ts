@@ -71,6 +71,16 @@ test('a fingerprint tells equal secrets from others, and not the secret', () => 
   expect(fingerprint('whsec_x')).toMatch(/^[\w-]{16}$/);
 });
 
+/** Of two processes that come in the same millisecond the older is the one with the lower id: here none do. */
+async function clockTicks(redis: Redis): Promise<void> {
+  const now = async () => {
+    const [seconds = 0, micros = 0] = (await redis.time()).map(Number);
+    return seconds * 1000 + Math.floor(micros / 1000);
+  };
+  const before = await now();
+  while ((await now()) === before);
+}
+
 async function openRoster() {
   const redis = new Redis(inject('redisUrl'));
   const prefix = `{roster-${randomBytes(6).toString('hex')}}:`;
@@ -92,6 +102,7 @@ async function openRoster() {
     logs,
     /** What it tells is read anew each time. */
     join: async (id: string, entry: Partial<RosterEntry> = {}) => {
+      await clockTicks(redis);
       const roster = createRoster({ redis, prefix, id, entry: () => entryOf(entry), clock, logger });
       rosters.push(roster);
       await roster.start();
