@@ -62,6 +62,11 @@ export function createAccess({
   }
 
   return {
+    /** Decides whether keys are needed, at the start; where Redis cannot tell yet, the first request does. Never rejects. */
+    async decide(): Promise<void> {
+      if (needsKey === undefined) await findOut().catch(() => undefined);
+    },
+
     /**
      * @param authorization the header.
      * @throws {ProblemError} `unauthorized`. @throws {GenerationLostError} while Redis is rebuilt. @throws what Redis throws.
