@@ -1,4 +1,8 @@
+import { join } from 'node:path';
 import { defineConfig } from 'vitest/config';
+
+// Each file is a process of its own, which else compiles what it imports anew.
+process.env.NODE_COMPILE_CACHE ??= join(import.meta.dirname, '.cache/compiled');
 
 const SERVERS = 'test/support/global-setup.ts';
 const BLACK_BOX = 'test/black-box/**/*.test.ts';
