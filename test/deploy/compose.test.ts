@@ -93,12 +93,15 @@ describe('docker-compose.yml', () => {
     for (const name of ['redis', 's3']) expect(service(name).healthcheck?.test?.length).toBeGreaterThan(1);
     // The others have the image's.
     expect(await readFile(join(REPOSITORY, 'Dockerfile'), 'utf8')).toMatch(/^HEALTHCHECK .*\\\n +CMD \["node", /m);
-    for (const name of ['api', 'worker'])
-      expect(service(name).depends_on).toEqual({
-        secrets: { condition: 'service_completed_successfully' },
-        redis: { condition: 'service_healthy' },
-        s3: { condition: 'service_healthy' },
-      });
+    const needed = {
+      secrets: { condition: 'service_completed_successfully' },
+      redis: { condition: 'service_healthy' },
+      s3: { condition: 'service_healthy' },
+    };
+    expect(service('api').depends_on).toEqual(needed);
+    // Where there is one it goes last, so that workers can let their calls end.
+    const simulator = { condition: 'service_healthy', required: false };
+    expect(service('worker').depends_on).toEqual({ ...needed, simulator });
   });
 
   it('runs two workers, and gives them and the API the time that they take to stop', () => {
