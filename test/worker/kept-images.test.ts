@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createLogger } from '@renderyard/shared/logger';
 import { openDirectory } from '@renderyard/shared/store/open-directory';
@@ -12,7 +13,10 @@ async function open() {
   const store = openDirectory({
     ...{ DATA_DIR: join(folder, 'data'), publicUrl: 'http://127.0.0.1', signingKey: randomBytes(32) },
   });
-  onTestFinished(() => store.close());
+  onTestFinished(async () => {
+    await store.close();
+    await rm(folder, { recursive: true, force: true });
+  });
   const logs: { readonly msg: string }[] = [];
   const logger = createLogger({
     service: 'worker',
