@@ -23,7 +23,7 @@ describe('a Redis without a mark', () => {
     expect(await yard.redis.get(`${yard.prefix}generation`)).toBe(one.generation.current);
     expect(await yard.redis.exists(`${yard.prefix}rebuild:lock`)).toBe(0);
     // Beside the mark stands which store it belongs to.
-    expect(one.recovery.storeId).toMatch(/^\w{12}/);
+    expect(one.recovery.storeId).toMatch(/^[\w-]{16}$/);
     expect(await yard.redis.get(`${yard.prefix}store`)).toBe(one.recovery.storeId);
   });
 
