@@ -1,4 +1,4 @@
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { allKeys } from '../redis/keys.ts';
@@ -61,6 +61,7 @@ describe('API keys', () => {
     [{ name: 'x'.repeat(101) }, '/name', 'invalid_format'],
     [{ account: 'a b' }, '/account', 'invalid_format'],
     [{ account: null }, '/account', 'wrong_type'],
+    [{ account: '__proto__' }, '/account', 'invalid_format'],
     [{ scopes: undefined }, '/scopes', 'required'],
     [{ scopes: [] }, '/scopes', 'wrong_type'],
     [{ scopes: ['read', 'root'] }, '/scopes/1', 'invalid_format'],
@@ -166,6 +167,17 @@ describe('API keys', () => {
     ])
       for (const method of ['GET', 'DELETE'])
         expect((await api.call(method, `/v1/keys/${id}`, { headers: ADMIN })).status).toBe(404);
+  });
+});
+
+describe('where all keys are damaged in the store', () => {
+  test('nobody is served without one', async () => {
+    await using first = await openApi();
+    const { id } = await make(first, { scopes: ['admin'] }, {});
+    await writeFile(join(first.dataDir, 'store/keys', id, 'key.json'), '{');
+    await first.redis.del(`${first.prefix}access`);
+    await using next = await another(first, {});
+    expect((await next.get('/v1/keys')).status).toBe(401);
   });
 });
 

@@ -187,19 +187,18 @@ describe('a roster', () => {
     await waiting;
   });
 
-  test('refuses a process whose store is another than that of the work in Redis, whoever is gone, and takes it where nothing is open', async () => {
+  test('refuses a process whose store is another than that of Redis, whoever is gone, also where Redis is emptied, until somebody takes its word back', async () => {
     await using bench = await openRoster();
     const SECRET_KEY = 'a';
     const never = new AbortController().signal;
     await bench.redis.set(`${bench.prefix}generation`, 'v1.x');
     const first = await bench.join('wrk_1', { agreed: { SECRET_KEY, store: 'old' } });
     await first.stop();
-    await bench.redis.zadd(`${bench.prefix}waiting`, 0, 'job_1');
     const other = await bench.join('wrk_2', { agreed: { SECRET_KEY, store: 'new' } });
     const unsure = await bench.join('wrk_3', { agreed: { SECRET_KEY } });
     expect(other.check()).toMatchObject({
       ok: false,
-      detail: expect.stringMatching(/^Redis holds work of another store\. Start with that store again/),
+      detail: expect.stringMatching(/^Redis belongs to another store\. Start with that store again/),
     });
     expect([other, unsure].map((roster) => roster.disagreesOn('store'))).toEqual([true, false]);
     expect(['new', 'old', undefined].map(unsure.hasNoOtherStoreThan)).toEqual([false, false, false]);
@@ -208,11 +207,27 @@ describe('a roster', () => {
     const told = () => bench.logs.filter(({ level }) => Number(level) > 30);
     expect(told()).toEqual([expect.objectContaining({ level: 50, store: 'new', store_of_redis: 'old' })]);
 
+    // An emptied Redis has forgotten it. This process has not, and does not rebuild it.
+    await bench.redis.del(`${bench.prefix}store`, `${bench.prefix}generation`);
+    await other.olderThan(1);
+    expect(other.disagreesOn('store')).toBe(true);
+    // Without a word about it, and with a mark, it is that of who comes first.
     const agreed = other.agreedOn(['store'], never);
-    await bench.redis.del(`${bench.prefix}waiting`);
+    await bench.redis.set(`${bench.prefix}generation`, 'v1.x');
     await agreed;
     expect([other.check().ok, await bench.redis.get(`${bench.prefix}store`)]).toEqual([true, 'new']);
-    expect(told().slice(1)).toEqual([expect.objectContaining({ level: 40, was: 'old', store: 'new' })]);
+    expect(told()).toHaveLength(1);
+  });
+
+  test('believes Redis about the store, not the process that has been there longest', async () => {
+    await using bench = await openRoster();
+    await bench.redis.set(`${bench.prefix}generation`, 'v1.x');
+    const frozen = await bench.join('wrk_1', { agreed: { store: 'old' } });
+    await bench.redis.set(`${bench.prefix}store`, 'new');
+    const other = await bench.join('wrk_2', { agreed: { store: 'new' } });
+    await frozen.olderThan(1);
+    expect([frozen, other].map((roster) => roster.disagreesOn('store'))).toEqual([true, false]);
+    expect(frozen.check().detail).toMatch(/^The store is another than that of the worker wrk_2, /);
   });
 
   test('leaves Redis to the store of the process that has been there longest', async () => {

@@ -45,7 +45,7 @@ test('a worker and an API with another store are not ready and do nothing, and o
   expect((await fetch(`${yard.api.url}/health/ready`)).status).toBe(200);
 }, 90_000);
 
-test('with another store than before and work in Redis nothing is rendered, and with the one of before it goes on', async () => {
+test('with another store than before nothing is rendered, and with the one of before it goes on', async () => {
   await using yard = await startInstallation({ workers: 0 });
   const ids = await yard.submit(PROMPTS);
   await yard.api.stop();
@@ -59,7 +59,7 @@ test('with another store than before and work in Redis nothing is rendered, and 
     for (const each of [worker, api])
       expect(await readinessOf(each)).toMatchObject({
         status: 503,
-        settings: { ok: false, detail: expect.stringMatching(/^Redis holds work of another store\. /) },
+        settings: { ok: false, detail: expect.stringMatching(/^Redis belongs to another store\. /) },
       });
     expect((await fetch(`${api.url}/v1/jobs`)).status).toBe(503);
     await worker.untilLog(({ store_of_redis: theirs }) => theirs !== undefined);

@@ -188,9 +188,10 @@ export function createApp(deps: AppDeps): App {
   };
   const batches = { store, files, states, finder, viewer: batchViewer, feedQueue, turns, clock, logger };
   const ring = createKeyRing({ redis, prefix, generation });
-  const access = createAccess({ configured: config.RENDERYARD_API_KEYS, ring, recovery, beginReading });
+  const records = createKeyRecords({ store, logger });
+  const access = createAccess({ configured: config.RENDERYARD_API_KEYS, ring, records, recovery, beginReading });
   app.addHook('onReady', () => access.decide());
-  const keyDesk = createKeyDesk({ records: createKeyRecords({ store, logger }), ring, clock, logger });
+  const keyDesk = createKeyDesk({ records, ring, clock, logger });
   const decisions = createCreditDecisions({ store });
   const webhookStore = createWebhookStore({ redis, prefix, generation });
   const receivers = createReceiverLookup({ redis, prefix });

@@ -91,8 +91,14 @@ export async function serve({
     throw refused;
   }
   const ledger = createLedger(inRedis);
+  const closing = new AbortController();
+  /** Never of a store that is not that of Redis: whoever has a key there would have one here. */
+  const reapply = async () => {
+    await roster.agreedOn(['store'], closing.signal);
+    if (!closing.signal.aborted) await reapplyDecisions({ ...inRedis, ledger, store, logger });
+  };
   // A rebuild does the same. Nobody waits for a store that is away.
-  const reapplied = recovery.rebuilding ? undefined : reapplyDecisions({ ...inRedis, ledger, store, logger });
+  const reapplied = recovery.rebuilding ? undefined : reapply();
   if (config.WEBHOOK_ALLOW_CIDRS.length > 0)
     logger.warn(
       { networks: config.WEBHOOK_ALLOW_CIDRS.map(showCidr) },
@@ -110,6 +116,7 @@ export async function serve({
   const listening: Promise<string> = app.listen({ host: config.HOST, port: config.PORT });
   const url = await listening
     .catch(async (error: unknown) => {
+      closing.abort();
       await Promise.all([app.close(), queue.close(), member.leave()]);
       await store.close();
       throw error;
@@ -136,6 +143,7 @@ export async function serve({
         name: 'close the queue, the store and Redis',
         deadlineMs: CLOSE_MS,
         stop: async () => {
+          closing.abort();
           await Promise.all([queue.close(), member.leave(), reapplied]);
           await store.close();
           redis.disconnect();

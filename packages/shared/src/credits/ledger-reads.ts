@@ -16,7 +16,9 @@ export function createLedgerReads({ redis, prefix }: { readonly redis: Redis; re
       accounts.map((account, i) => {
         const { total = 0, reserved = 0, day, day_spent = 0 } = hashes[i] ?? {};
         const today = Number(day) === Math.floor(now / DAY_MS);
-        const budget = JSON.parse(budgets[account] ?? '{}') as KeyBudget;
+        const budget = JSON.parse(
+          (Object.hasOwn(budgets, account) ? budgets[account] : undefined) ?? '{}',
+        ) as KeyBudget;
         return [
           account,
           { total: Number(total), reserved: Number(reserved), day: today ? Number(day_spent) : 0, budget },

@@ -60,6 +60,12 @@ export function createKeyRecords({ store, logger }: { readonly store: Store; rea
       return { record, revoked: await readRevocation(id) };
     },
 
+    /** Whether anything lies where keys lie, also what is damaged. */
+    async hasAny(): Promise<boolean> {
+      for await (const _ of store.list(keysPrefix, { limit: 1 })) return true;
+      return false;
+    },
+
     /** Of all of them, the oldest first. */
     async listIds(): Promise<readonly string[]> {
       const ids = new Set<string>();

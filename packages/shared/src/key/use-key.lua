@@ -9,6 +9,7 @@ local MINUTE, NOTE_MS = 60000, 60000
 local text = redis.call('HGET', P .. 'access', a.name)
 if not text then return cjson.encode({ none = true }) end
 local entry = cjson.decode(text)
+if redis.call('SISMEMBER', P .. 'access:revoked', entry.id) == 1 then return cjson.encode({ none = true }) end
 if entry.sha256 ~= a.sha256 then return cjson.encode({ entry = entry }) end
 local now = redis_now()
 if entry.expires_at and entry.expires_at <= now then return cjson.encode({ entry = entry, expired = true }) end

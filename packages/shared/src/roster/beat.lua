@@ -3,7 +3,7 @@
 -- a: id, entry (an object), since? (milliseconds since 1970; now if left out), forget_ms (after which one that is silent
 --    is forgotten), leaves? (true: it goes)
 -- Returns {since, processes = a list of {id, since, entry}, store? (the id of the store that what lies in this Redis belongs
---    to), was? (where it has changed hands now: the id before)}
+--    to)}
 -- include ../redis/guard.lua
 
 local now = redis_now()
@@ -19,26 +19,19 @@ for id, text in pairs(hash(key) or {}) do
 end
 redis.call('PEXPIRE', key, 4 * a.forget_ms)
 
--- Whether something that lies here is to go on: with another store its rows and its images are not to be found.
-local function is_open()
-  for _, name in ipairs({ 'open', 'parked' }) do if redis.call('SCARD', P .. name) > 0 then return true end end
-  for _, name in ipairs({ 'fed', 'waiting', 'dirty' }) do if redis.call('ZCARD', P .. name) > 0 then return true end end
-  return redis.call('HLEN', P .. 'calls') > 0
-end
-local function is_older(one) return one.since < since or one.since == since and one.id < a.id end
-
 local store = redis.call('GET', P .. 'store')
 local own = a.entry and a.entry.agreed.store
-local was
-if own and own ~= store and not a.leaves and redis.call('EXISTS', P .. 'generation') == 1 and not (store and is_open()) then
+-- A Redis that was there before stores had ids, or whose word was taken back by hand.
+if own and not store and not a.leaves and redis.call('EXISTS', P .. 'generation') == 1 then
   local contested = false
   for _, one in ipairs(processes) do
     local theirs = one.entry.agreed.store
-    contested = contested or theirs and theirs ~= own and is_older(one)
+    local older = one.since < since or one.since == since and one.id < a.id
+    contested = contested or theirs and theirs ~= own and older
   end
   if not contested then
     redis.call('SET', P .. 'store', own)
-    store, was = own, store
+    store = own
   end
 end
-return cjson.encode({ since = since, processes = #processes > 0 and processes or nil, store = store or nil, was = was or nil })
+return cjson.encode({ since = since, processes = #processes > 0 and processes or nil, store = store or nil })

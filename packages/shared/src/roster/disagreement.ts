@@ -11,7 +11,8 @@ const byAge = (a: RosterProcess, b: RosterProcess) => a.since - b.since || (a.id
 /**
  * What `own` has otherwise than the oldest process that knows it. The oldest is always right: one that comes later,
  * or many, never take work away from those that are at it.
- * @param store the store that the work in Redis belongs to, also where nobody is there who began it.
+ * @param store the store that Redis belongs to, also where nobody is there who began its work. About the store it is right,
+ * not the oldest: that one may have been frozen while the others went over to another Redis, or store.
  */
 export function findDisagreements(
   own: RosterProcess,
@@ -23,8 +24,9 @@ export function findDisagreements(
     const mine = own.entry.agreed[setting];
     const oldest = all.find(({ entry }) => entry.agreed[setting] !== undefined);
     if (mine === undefined || oldest === undefined) return [];
-    if (oldest.entry.agreed[setting] !== mine) return [{ setting, with: oldest }];
-    return setting === 'store' && store !== undefined && store !== mine ? [{ setting, with: 'Redis' }] : [];
+    const right = (setting === 'store' ? store : undefined) ?? oldest.entry.agreed[setting];
+    if (right === mine) return [];
+    return [{ setting, with: all.find(({ entry }) => entry.agreed[setting] === right) ?? 'Redis' }];
   });
 }
 

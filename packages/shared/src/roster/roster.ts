@@ -19,7 +19,6 @@ interface BeatAnswer {
   readonly since: number;
   readonly processes?: readonly RosterProcess[];
   readonly store?: string;
-  readonly was?: string;
 }
 
 const beatScript = defineScript<Record<string, unknown>, BeatAnswer>(new URL('beat.lua', import.meta.url));
@@ -66,12 +65,8 @@ export function createRoster({
   async function beat(): Promise<readonly RosterProcess[]> {
     const answer = await beatScript(redis, prefix, { id, entry: entry(), since, forget_ms: FORGET_MS });
     since = answer.since;
-    storeOfRedis = answer.store;
-    if (answer.was !== undefined)
-      logger.warn(
-        { was: answer.was, store: answer.store },
-        'Redis belonged to another store, of which nothing was open, and goes on with this one',
-      );
+    // One that was emptied is rebuilt from the same store, not from that of a process which was refused.
+    storeOfRedis = answer.store ?? storeOfRedis;
     const now = clock.now();
     const processes = answer.processes ?? [];
     for (const process of processes) if (process.id !== id) others.set(process.id, { process, seenAt: now });
@@ -181,7 +176,7 @@ export function createRoster({
 
 function describe({ setting, with: other }: Disagreement): string {
   if (other === 'Redis')
-    return 'Redis holds work of another store. Start with that store again, or with a copy of all of it; docs/operations.md says what to do when it is gone.';
+    return 'Redis belongs to another store. Start with that store again, or with a copy of all of it; docs/operations.md says how to go over to another.';
   const { id, entry } = other;
   return `${MATTERS[setting]} the ${entry.service} ${id}, which has been here longer. Give all processes the same, and start this one again.`;
 }

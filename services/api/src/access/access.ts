@@ -1,5 +1,6 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { ApiKey } from '@renderyard/shared/config';
+import type { KeyRecords } from '@renderyard/shared/key/key-records';
 import type { KeyRate, KeyRing } from '@renderyard/shared/key/key-ring';
 import { SCOPES, type Scope } from '@renderyard/shared/key/scope';
 import type { Recovery } from '@renderyard/shared/recovery/recovery';
@@ -31,22 +32,24 @@ export type Access = ReturnType<typeof createAccess>;
 export function createAccess({
   configured,
   ring,
+  records,
   recovery,
   beginReading,
 }: {
   readonly configured: readonly ApiKey[];
   readonly ring: KeyRing;
+  readonly records: Pick<KeyRecords, 'hasAny'>;
   readonly recovery: Pick<Recovery, 'rebuilding'>;
   readonly beginReading: BeginReading;
 }) {
   const known = configured.map(({ name, sha256 }) => ({ name, hash: Buffer.from(sha256, 'hex') }));
   let needsKey: boolean | undefined = known.length > 0 ? true : undefined;
 
-  /** An emptied Redis knows of no keys: it is believed when it is whole. */
+  /** An emptied Redis knows of no keys: it is believed when it is whole, and the store has none either. */
   async function findOut(): Promise<boolean> {
     if (recovery.rebuilding) throw new GenerationLostError('Redis is being rebuilt from the store');
     const sameRedis = beginReading();
-    const any = await ring.hasAny();
+    const any = (await ring.hasAny()) || (await records.hasAny());
     await sameRedis();
     needsKey = any;
     return any;
@@ -69,7 +72,8 @@ export function createAccess({
 
     /**
      * @param authorization the header.
-     * @throws {ProblemError} `unauthorized`. @throws {GenerationLostError} while Redis is rebuilt. @throws what Redis throws.
+     * @throws {ProblemError} `unauthorized`. @throws {GenerationLostError} while Redis is rebuilt. @throws what
+     * Redis throws. @throws {StoreError} where it is not known yet whether there are keys.
      */
     async identify(authorization: string | undefined): Promise<Caller> {
       if (!(needsKey ?? (await findOut()))) return KEYLESS;

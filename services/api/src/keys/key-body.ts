@@ -89,11 +89,12 @@ function readName(value: unknown, problems: PartProblem[]): string | undefined {
 
 function readAccount(value: unknown, problems: PartProblem[]): string | undefined {
   if (value === undefined) return undefined;
-  if (typeof value === 'string' && ACCOUNT.test(value)) return value;
+  // Names that every object has are no names of accounts: somewhere one is looked up in an object.
+  if (typeof value === 'string' && ACCOUNT.test(value) && !(value in Object.prototype)) return value;
   problems.push({
     pointer: '/account',
     code: typeof value === 'string' ? 'invalid_format' : 'wrong_type',
-    detail: 'account must be 1 to 40 letters, digits, - and _, or left out.',
+    detail: 'account must be 1 to 40 letters, digits, - and _, no word of JavaScript such as constructor, or left out.',
   });
   return undefined;
 }

@@ -11,7 +11,7 @@ export function refuseOtherStore(app: App, { roster }: { readonly roster: Pick<R
     if (roster.disagreesOn('store'))
       throw new ProblemError(
         'store_unavailable',
-        'This API has another store than the other processes of the installation, and takes no requests until it has the same.',
+        'This API has another store than Redis and the other processes of the installation, and takes no requests until it has the same: see “The store is another one” in docs/operations.md.',
       );
   });
 }
