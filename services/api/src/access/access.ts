@@ -3,6 +3,7 @@ import type { ApiKey } from '@renderyard/shared/config';
 import type { KeyRecords } from '@renderyard/shared/key/key-records';
 import type { KeyRate, KeyRing } from '@renderyard/shared/key/key-ring';
 import { SCOPES, type Scope } from '@renderyard/shared/key/scope';
+import { orAborted } from '@renderyard/shared/or-aborted';
 import type { Recovery } from '@renderyard/shared/recovery/recovery';
 import { GenerationLostError } from '@renderyard/shared/redis/script';
 import { ProblemError } from '../errors/problem-error.ts';
@@ -21,6 +22,9 @@ export interface Caller {
 
 /** The account of everybody, where there are no keys. */
 const KEYLESS: Caller = { account: 'default', key: undefined, scopes: SCOPES, rate: undefined };
+
+/** The start waits so long for the store to say whether there are keys. */
+const STORE_PATIENCE_MS = 500;
 
 export type Access = ReturnType<typeof createAccess>;
 
@@ -45,14 +49,37 @@ export function createAccess({
   const known = configured.map(({ name, sha256 }) => ({ name, hash: Buffer.from(sha256, 'hex') }));
   let needsKey: boolean | undefined = known.length > 0 ? true : undefined;
 
-  /** An emptied Redis knows of no keys: it is believed when it is whole, and the store has none either. */
+  let inStore: boolean | undefined;
+  let looking: Promise<void> | undefined;
+  let patienceMs = STORE_PATIENCE_MS;
+
+  /**
+   * An emptied Redis knows of no keys: it is believed when it is whole, and the store has none either. While the store is away
+   * Redis is believed, from request to request.
+   */
   async function findOut(): Promise<boolean> {
     if (recovery.rebuilding) throw new GenerationLostError('Redis is being rebuilt from the store');
     const sameRedis = beginReading();
-    const any = (await ring.hasAny()) || (await records.hasAny());
+    const any = await ring.hasAny();
     await sameRedis();
-    needsKey = any;
-    return any;
+    if (!any) await orAborted(lookInStore(), AbortSignal.timeout(patienceMs)).catch(() => undefined);
+    patienceMs = 0;
+    if (any || inStore !== undefined) needsKey = any || inStore === true;
+    return any || inStore === true;
+  }
+
+  /** Whether keys lie in the store that Redis was not told of. One that is away is asked again with the next request. */
+  function lookInStore(): Promise<void> {
+    looking ??= records
+      .hasAny()
+      .then((found) => {
+        inStore = found;
+      })
+      .catch(() => undefined)
+      .finally(() => {
+        looking = undefined;
+      });
+    return looking;
   }
 
   /** Every key is compared, so that the time tells nothing about which one was near. */
@@ -73,7 +100,7 @@ export function createAccess({
     /**
      * @param authorization the header.
      * @throws {ProblemError} `unauthorized`. @throws {GenerationLostError} while Redis is rebuilt. @throws what
-     * Redis throws. @throws {StoreError} where it is not known yet whether there are keys.
+     * Redis throws.
      */
     async identify(authorization: string | undefined): Promise<Caller> {
       if (!(needsKey ?? (await findOut()))) return KEYLESS;
