@@ -56,6 +56,16 @@ describe('a key with a limit of requests', () => {
     );
   });
 
+  test.each([7, 11, 600, 9973])(
+    'of %i, which may divide no minute evenly, has one less after the first',
+    async (limit) => {
+      await using api = await openApi({ env });
+      const { headers } = await limited(api, limit);
+      const answer = await api.get('/v1/jobs', headers);
+      expect(answer.headers.get('x-ratelimit-remaining')).toBe(String(limit - 1));
+    },
+  );
+
   test('gets its share again as time passes, and no more', async () => {
     await using api = await openApi({ env });
     const { id, headers } = await limited(api, 2);
