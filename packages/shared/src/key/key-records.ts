@@ -47,14 +47,17 @@ export function createKeyRecords({ store, logger }: { readonly store: Store; rea
   }
 
   const records = {
-    /** Undefined where there is none. One that is damaged opens nothing, and the log says so. */
+    /** Undefined where there is none, or a damaged one, of which the log tells: Redis is told of it no more. */
     async read(id: string): Promise<FoundKey | undefined> {
       if (!isId('key', id)) return undefined;
       const text = await readText(keyRecordKey(id));
       if (text === undefined) return undefined;
       const record = parseKeyRecord(text, id);
       if (record === undefined) {
-        logger.error({ key: keyRecordKey(id) }, 'an API key is damaged in the store and is refused');
+        logger.error(
+          { key: keyRecordKey(id) },
+          'an API key is damaged in the store: bring its object back, or it holds no longer than Redis does',
+        );
         return undefined;
       }
       return { record, revoked: await readRevocation(id) };

@@ -1,7 +1,8 @@
-import { createHash, timingSafeEqual } from 'node:crypto';
+import { timingSafeEqual } from 'node:crypto';
 import type { ApiKey } from '@renderyard/shared/config';
 import type { KeyRecords } from '@renderyard/shared/key/key-records';
 import type { KeyRate, KeyRing } from '@renderyard/shared/key/key-ring';
+import { hashToken } from '@renderyard/shared/key/key-token';
 import { SCOPES, type Scope } from '@renderyard/shared/key/scope';
 import { orAborted } from '@renderyard/shared/or-aborted';
 import type { Recovery } from '@renderyard/shared/recovery/recovery';
@@ -48,7 +49,6 @@ export function createAccess({
 }) {
   const known = configured.map(({ name, sha256 }) => ({ name, hash: Buffer.from(sha256, 'hex') }));
   let needsKey: boolean | undefined = known.length > 0 ? true : undefined;
-
   let inStore: boolean | undefined;
   let looking: Promise<void> | undefined;
   let patienceMs = STORE_PATIENCE_MS;
@@ -84,8 +84,7 @@ export function createAccess({
 
   /** Every key is compared, so that the time tells nothing about which one was near. */
   function findConfigured(token: string): string | undefined {
-    // Header values are bytes; Node shows each as one character.
-    const given = createHash('sha256').update(token, 'latin1').digest();
+    const given = Buffer.from(hashToken(token), 'hex');
     let found: string | undefined;
     for (const { name, hash } of known) if (timingSafeEqual(hash, given)) found = name;
     return found;

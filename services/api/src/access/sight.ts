@@ -3,6 +3,8 @@ import type { Access, Caller } from './access.ts';
 
 /** What a caller may know of accounts, in what concerns all of them. */
 export interface Sight {
+  /** All accounts that have a key. */
+  readonly accounts: readonly string[];
   /** Whether there is no other account. */
   readonly alone: boolean;
   /** Jobs and batches of the account. */
@@ -19,5 +21,5 @@ export async function createSight(
   const accounts = await access.accounts();
   const alone = accounts.every((account) => account === own);
   const seesWork = (account: string) => alone || account === own;
-  return { alone, seesWork, seesSpending: (account) => seesWork(account) || allows(scopes, 'credits') };
+  return { accounts, alone, seesWork, seesSpending: (account) => seesWork(account) || allows(scopes, 'credits') };
 }

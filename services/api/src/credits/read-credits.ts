@@ -34,8 +34,7 @@ export async function readCredits(deps: CreditsReading, caller: Caller): Promise
   const { ledger, config, clock, access } = deps;
   const { account } = caller;
   const now = clock.now();
-  const [accounts, sight, state, entries] = await Promise.all([
-    access.accounts(),
+  const [sight, state, entries] = await Promise.all([
     createSight(access, caller),
     ledger.snapshot(now),
     ledger.books({ fromHour: firstHour(now), toHour: Math.floor(now / HOUR_MS) + 1 }),
@@ -50,7 +49,7 @@ export async function readCredits(deps: CreditsReading, caller: Caller): Promise
   }
   const limits = limitsInForce(state, config);
   return viewCredits(
-    { state, limits, entries, keys: accounts, now },
+    { state, limits, entries, keys: sight.accounts, now },
     { showJob: (job) => sight.alone || own.has(job), showKey: sight.seesSpending },
   );
 }

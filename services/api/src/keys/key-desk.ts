@@ -31,9 +31,10 @@ export function createKeyDesk({
 
   async function revoke(id: string, by: string): Promise<void> {
     const { record } = await found(id);
-    const first = await records.revoke(id, { at: clock.now(), by });
+    const revoked = { at: clock.now(), by };
+    const first = await records.revoke(id, revoked);
     try {
-      await ring.put([await found(id)]);
+      await ring.put([{ record, revoked }]);
     } catch (error) {
       throw asDecided(error, { key_id: id });
     }
